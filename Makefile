@@ -1,0 +1,102 @@
+# teamogy-ksef: `make` lists what there is to make.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+ONCE ?=
+INVOICES ?=
+DEMO_TIMEOUT ?=
+
+# Official contracts and samples of KSeF, which tests read where they are present.
+KSEF_REFERENCE ?= ../shared/ksef
+export KSEF_REFERENCE := $(abspath $(KSEF_REFERENCE))
+
+# Everything is pure Go, tests too. For the race detector: CGO_ENABLED=1 go test -race ./...
+export CGO_ENABLED ?= 0
+
+# The Temporal CLI: TEMPORAL_CLI, then PATH, then bin/temporal, which is built when there is no other.
+ifeq ($(strip $(TEMPORAL_CLI)),)
+TEMPORAL_CLI := $(shell command -v temporal 2>/dev/null)
+endif
+ifeq ($(strip $(TEMPORAL_CLI)),)
+TEMPORAL_CLI := $(CURDIR)/bin/temporal
+cli := bin/temporal
+endif
+export TEMPORAL_CLI
+
+build := tools/build.sh
+golangci_lint := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+workflowcheck := go.temporal.io/sdk/contrib/tools/workflowcheck
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'make demo ONCE=1                        ends by itself, exit 0 if every invoice arrived'
+	@echo 'make demo ONCE=1 INVOICES=directory     with the FA(3) files of that directory'
+	@echo 'make demo DEMO_TIMEOUT=10m              when ONCE=1 gives up'
+
+.PHONY: demo
+demo: binaries $(cli) ## the whole product on this machine: Temporal, simulators, worker, sample invoices
+	@exec bin/starter demo $(if $(ONCE),--once) $(if $(INVOICES),--invoices '$(INVOICES)') $(if $(DEMO_TIMEOUT),--timeout '$(DEMO_TIMEOUT)')
+
+.PHONY: test
+test: $(cli) ## every test; those on a Temporal server start the dev server themselves
+	go test -timeout 20m ./...
+
+.PHONY: lint
+lint: bin/golangci-lint bin/workflowcheck ## linters, formatting, architecture rules, determinism of workflows
+	bin/golangci-lint fmt --diff ./...
+	bin/golangci-lint run ./...
+	bin/workflowcheck ./workflows/...
+	go test -count=1 ./internal/architecture
+
+.PHONY: run
+run: binaries ## the worker on real settings (see .env.example)
+	@exec bin/worker
+
+.PHONY: simulators
+simulators: bin/starter ## both simulators: KSeF on 127.0.0.1:8081/v2, Teamogy on 127.0.0.1:8082
+	@exec bin/starter simulate
+
+.PHONY: bench
+bench: $(cli) ## benchmarks, one "name: value unit" line each
+	@mkdir -p bin
+	@go test -timeout 60m -run '^$$' -bench . ./... >bin/bench.txt 2>&1 || { cat bin/bench.txt; exit 1; }
+	@awk '/^Benchmark/ && NF >= 4 { \
+		name = $$1; sub(/^Benchmark/, "", name); sub(/-[0-9]+$$/, "", name); \
+		for (i = 3; i < NF; i += 2) printf "%s: %s %s\n", name, $$i, $$(i + 1) }' bin/bench.txt
+
+.PHONY: fmt
+fmt: bin/golangci-lint ## format every Go file
+	bin/golangci-lint fmt ./...
+
+.PHONY: tools
+tools: bin/temporal bin/golangci-lint bin/workflowcheck ## build the Temporal CLI and the linters into bin/
+
+.PHONY: clean
+clean: ## remove what was built here (Go's own caches stay)
+	rm -rf bin .ci/foreign/node_modules
+
+# Go knows better than make what has changed, so the two programs are always asked for.
+.PHONY: binaries
+binaries: bin/starter bin/worker
+
+.PHONY: always
+always:
+
+bin/starter: always
+	@$(build) $@ . ./starter 'compiling the product and its libraries; the first time takes two minutes'
+
+bin/worker: always
+	@$(build) $@ . ./worker
+
+bin/temporal: tools/temporal/go.mod tools/temporal/go.sum
+	@echo 'Building the Temporal CLI from source. The first time this takes about five minutes on' >&2
+	@echo 'two cores. An official release on PATH, or named by TEMPORAL_CLI, is used instead.' >&2
+	@$(build) $@ tools/temporal github.com/temporalio/cli/cmd/temporal
+
+bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	@$(build) $@ tools/lint $(golangci_lint) 'the first build takes two to four minutes'
+
+bin/workflowcheck: tools/lint/go.mod tools/lint/go.sum
+	@$(build) $@ tools/lint $(workflowcheck)

@@ -1,0 +1,150 @@
+// Package activities holds everything that the workflows do to the outside:
+// one file per counterpart, structs with injected interfaces. Each activity
+// may be repeated at any time; each outside POST is written for the case that
+// it happened and its answer was lost.
+package activities
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"teamogy-ksef/internal/archive"
+	"teamogy-ksef/internal/connection"
+	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/ksef"
+	"teamogy-ksef/internal/sessionkey"
+	"teamogy-ksef/internal/teamogy"
+)
+
+// KSeFClient is what the activities need of KSeF's API; *ksef.Client has it.
+type KSeFClient interface {
+	Login(context.Context) (ksef.LoginState, error)
+	Permissions(context.Context) ([]string, error)
+	RateLimits(context.Context) (ksef.RateLimits, error)
+	QueryMetadata(context.Context, ksef.MetadataQuery) (ksef.MetadataPage, error)
+	DownloadInvoice(ctx context.Context, number, wantHash string) ([]byte, error)
+	OpenOnlineSession(context.Context, ksef.FormCode, ksef.SymmetricKey) (ksef.OpenedSession, error)
+	SendInvoice(ctx context.Context, session string, key ksef.SymmetricKey, invoice ksef.InvoiceToSend) (string, error)
+	CloseOnlineSession(ctx context.Context, session string) error
+	SessionStatus(ctx context.Context, session string) (ksef.SessionStatus, error)
+	SessionInvoices(ctx context.Context, session string) ([]ksef.InvoiceStatus, error)
+	InvoiceStatus(ctx context.Context, session, invoice string) (ksef.InvoiceStatus, error)
+	UPOByLink(context.Context, ksef.SecretURL) ([]byte, error)
+	InvoiceUPO(ctx context.Context, session, invoice string) ([]byte, error)
+	InvoiceUPOByNumber(ctx context.Context, session, ksefNumber string) ([]byte, error)
+}
+
+// TeamogyClient is what the activities need of Teamogy's API;
+// *teamogy.Client has it.
+type TeamogyClient interface {
+	FindCompanyByNIP(ctx context.Context, nip string) (teamogy.CompanyMatch, error)
+	FindDocumentByKSeFNumber(ctx context.Context, ksefNumber string) (teamogy.Document, bool, error)
+	CreatePurchaseInvoice(context.Context, teamogy.NewPurchaseInvoice) (teamogy.Document, error)
+	ListReadySalesInvoices(ctx context.Context, types []string, status string) ([]teamogy.ReadyInvoice, error)
+	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)
+	PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error
+}
+
+// Connections gives a connection's settings and clients by its name; *Clients
+// has it.
+type Connections interface {
+	Settings(ctx context.Context, name string) (*connection.Connection, error)
+	KSeF(ctx context.Context, name string) (KSeFClient, *connection.Connection, error)
+	Teamogy(ctx context.Context, name string) (TeamogyClient, *connection.Connection, error)
+}
+
+// Dependencies are what all activities share.
+type Dependencies struct {
+	Connections Connections
+	Archive     *archive.Archive
+	Secret      sessionkey.Secret
+	Now         func() time.Time // nil: time.Now
+	Logger      *slog.Logger     // nil: slog.Default()
+}
+
+// base gives every activity struct the shared dependencies.
+type base struct{ Dependencies }
+
+// KSeF holds the activities towards KSeF outside sessions.
+type KSeF struct{ base }
+
+// Session holds the steps of one KSeF session.
+type Session struct{ base }
+
+// Teamogy holds the activities towards Teamogy.
+type Teamogy struct{ base }
+
+// Starts holds the activities towards Temporal: starting invoice workflows
+// and answering them.
+type Starts struct {
+	base
+	compared *comparisons
+}
+
+// Registry is the part of a worker that Register needs.
+type Registry interface {
+	RegisterActivity(activity any)
+}
+
+// Register makes the activities and registers them.
+func Register(r Registry, d Dependencies) {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Logger == nil {
+		d.Logger = slog.Default()
+	}
+	b := base{d}
+	r.RegisterActivity(&KSeF{b})
+	r.RegisterActivity(&Session{b})
+	r.RegisterActivity(&Teamogy{b})
+	r.RegisterActivity(&Starts{base: b, compared: newComparisons(d.Now)})
+}
+
+// Warsaw is the time zone of KSeF's calendar days.
+var Warsaw = mustLocation("Europe/Warsaw")
+
+func mustLocation(name string) *time.Location {
+	location, err := time.LoadLocation(name)
+	if err != nil {
+		panic("the time zone " + name + " is missing: build with time/tzdata")
+	}
+	return location
+}
+
+// today is the present calendar day in Warsaw, as a date in UTC.
+func (b *base) today() time.Time {
+	y, m, d := b.Now().In(Warsaw).Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+}
+
+// subjects maps the settings' words to KSeF's subject types.
+var subjects = map[string]string{
+	"seller": "Subject1", "buyer": "Subject2", "third": "Subject3", "authorized": "SubjectAuthorized",
+}
+
+// settingsOf gives the values of a connection that workflows need.
+func settingsOf(c *connection.Connection) flow.Settings {
+	s := flow.Settings{
+		TimeScale: c.TimeScale, Receive: c.Receive, ReceiveInterval: c.ReceiveInterval, ReceiveFrom: c.ReceiveFrom,
+		Send: c.Send, SendInterval: c.SendInterval,
+	}
+	for _, subject := range c.ReceiveSubjects {
+		s.Subjects = append(s.Subjects, subjects[subject])
+	}
+	return s
+}
+
+// limitsOf picks the limits that the workflows own.
+func limitsOf(l ksef.RateLimits) flow.Limits {
+	return flow.Limits{
+		QueriesPerHour:     l[ksef.GroupInvoiceMetadata].PerHour,
+		DownloadsPerMinute: l[ksef.GroupInvoiceDownload].PerMinute,
+		DownloadsPerHour:   l[ksef.GroupInvoiceDownload].PerHour,
+		OpensPerMinute:     l[ksef.GroupOnlineSession].PerMinute,
+		OpensPerHour:       l[ksef.GroupOnlineSession].PerHour,
+		SendsPerMinute:     l[ksef.GroupInvoiceSend].PerMinute,
+		SendsPerHour:       l[ksef.GroupInvoiceSend].PerHour,
+	}
+}

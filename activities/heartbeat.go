@@ -1,0 +1,54 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+)
+
+// beatEvery is the period of heartbeats. The SDK itself sends at most one in
+// eight tenths of the heartbeat time-out.
+const beatEvery = 3 * time.Second
+
+// Heartbeats beats for every activity that has a heartbeat time-out, so that
+// the server notices a dead worker within seconds. Transmit has none: it is
+// completed from outside.
+type Heartbeats struct {
+	interceptor.WorkerInterceptorBase
+}
+
+// InterceptActivity implements interceptor.WorkerInterceptor.
+func (h *Heartbeats) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	i := &beatingActivity{}
+	i.Next = next
+	return i
+}
+
+type beatingActivity struct {
+	interceptor.ActivityInboundInterceptorBase
+}
+
+// ExecuteActivity implements interceptor.ActivityInboundInterceptor.
+func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	if activity.GetInfo(ctx).HeartbeatTimeout > 0 {
+		done := make(chan struct{})
+		defer close(done)
+		go func() {
+			ticker := time.NewTicker(beatEvery)
+			defer ticker.Stop()
+			for {
+				select {
+				case <-done:
+					return
+				case <-ctx.Done():
+					return
+				case <-ticker.C:
+					activity.RecordHeartbeat(ctx)
+				}
+			}
+		}()
+	}
+	return i.Next.ExecuteActivity(ctx, in)
+}

@@ -1,0 +1,273 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"teamogy-ksef/internal/archive"
+	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/ksef"
+)
+
+// The facts of an invoice's record. Each is created once and never changed;
+// what is known of the invoice is their fold.
+const (
+	factFound        = "found"         // KSeF's metadata of a received invoice
+	factFetched      = "fetched"       // its exact bytes are in the archive
+	factCreated      = "created"       // the purchase invoice exists in Teamogy
+	factSubmitted    = "submitted"     // about to be sent in a KSeF session
+	factTaken        = "taken"         // KSeF has taken it for processing
+	factAccepted     = "accepted"      // KSeF has given a number
+	factRejected     = "rejected"      // KSeF or the local check has rejected it
+	factBlocked      = "blocked"       // KSeF refused it for a missing permission
+	factNotProcessed = "not-processed" // KSeF cancelled it without processing
+	factWithdrawn    = "withdrawn"     // cancelled by a person before it was sent
+	factWrittenBack  = "written-back"  // number or rejection stands on the document
+	factUPO          = "upo"           // the confirmation is in the archive
+)
+
+type fetchedFact struct {
+	SHA256 string `json:"sha256"`
+	Size   int64  `json:"size"`
+	Number string `json:"number,omitempty"`
+	Form   string `json:"form,omitempty"`
+	Issued string `json:"issued,omitempty"` // P_1
+	Seller string `json:"seller,omitempty"` // NIP
+}
+
+type createdFact struct {
+	DocumentID int64    `json:"documentId"`
+	Number     string   `json:"number,omitempty"`
+	Notes      []string `json:"notes,omitempty"`
+	Existed    bool     `json:"existed,omitempty"`
+}
+
+// sessionFact is about one invoice in one KSeF session.
+type sessionFact struct {
+	SHA256    string   `json:"sha256"`
+	Session   string   `json:"session"`
+	RunID     string   `json:"runId,omitempty"`
+	Reference string   `json:"reference,omitempty"` // of the invoice in the session
+	Code      int      `json:"code,omitempty"`
+	Text      string   `json:"text,omitempty"`
+	Details   []string `json:"details,omitempty"`
+	Type      string   `json:"type,omitempty"` // of the error in flow
+}
+
+type writtenFact struct {
+	KSeFNumber string `json:"ksefNumber,omitempty"`
+	SHA256     string `json:"sha256,omitempty"`
+	Rejection  string `json:"rejection,omitempty"`
+}
+
+// sentRecord is the fold of an issued invoice's facts.
+type sentRecord struct {
+	Fetched     []fetchedFact
+	Accepted    *flow.Transmitted
+	Submissions []sessionFact // in order
+	Taken       []sessionFact
+	Ends        []ending
+	Withdrawn   []writtenFact
+	WrittenBack []writtenFact
+	UPO         *flow.Ref
+}
+
+// ending is how a submission ended without a number.
+type ending struct {
+	sessionFact
+	Kind string // factRejected, factBlocked or factNotProcessed
+}
+
+func sentKey(connection string, documentID int64) archive.RecordKey {
+	return archive.RecordKey{Connection: connection, Direction: flow.DirectionSent, ID: strconv.FormatInt(documentID, 10)}
+}
+
+func receivedKey(connection, ksefNumber string) archive.RecordKey {
+	return archive.RecordKey{Connection: connection, Direction: flow.DirectionReceived, ID: ksefNumber}
+}
+
+// note adds a fact to a record. A fact that is there already stays as it is.
+func (b *base) note(ctx context.Context, key archive.RecordKey, kind, name string, data any) error {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("encode the fact %s: %w", kind, err)
+	}
+	_, err = b.Archive.AddFact(ctx, key, archive.Fact{Kind: kind, Name: name, At: b.Now().UTC(), Data: raw})
+	return err
+}
+
+// sentRecord reads and folds an issued invoice's record.
+func (b *base) sentRecord(ctx context.Context, connection string, documentID int64) (*sentRecord, error) {
+	facts, err := b.Archive.Facts(ctx, sentKey(connection, documentID))
+	if err != nil {
+		return nil, err
+	}
+	r := &sentRecord{}
+	for _, f := range facts {
+		if err := r.fold(f); err != nil {
+			return nil, fmt.Errorf("record of document %d, fact %s %s: %w", documentID, f.Kind, f.Name, err)
+		}
+	}
+	return r, nil
+}
+
+func (r *sentRecord) fold(f archive.Fact) error {
+	switch f.Kind {
+	case factFetched:
+		return appended(&r.Fetched, f.Data)
+	case factSubmitted:
+		return appended(&r.Submissions, f.Data)
+	case factTaken:
+		return appended(&r.Taken, f.Data)
+	case factAccepted:
+		if r.Accepted != nil {
+			return nil // the first one counts
+		}
+		r.Accepted = &flow.Transmitted{}
+		return json.Unmarshal(f.Data, r.Accepted)
+	case factRejected, factBlocked, factNotProcessed:
+		e := ending{Kind: f.Kind}
+		if err := json.Unmarshal(f.Data, &e.sessionFact); err != nil {
+			return err
+		}
+		r.Ends = append(r.Ends, e)
+	case factWithdrawn:
+		return appended(&r.Withdrawn, f.Data)
+	case factWrittenBack:
+		return appended(&r.WrittenBack, f.Data)
+	case factUPO:
+		r.UPO = &flow.Ref{}
+		return json.Unmarshal(f.Data, r.UPO)
+	}
+	return nil // a fact of a newer version
+}
+
+func appended[T any](to *[]T, data json.RawMessage) error {
+	var v T
+	if err := json.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	*to = append(*to, v)
+	return nil
+}
+
+// refused tells whether the record knows that these bytes were rejected or
+// withdrawn. An empty hash stands for a document without XML.
+func (r *sentRecord) refused(sha256 string) bool {
+	return slices.ContainsFunc(r.Ends, func(e ending) bool { return e.Kind == factRejected && e.SHA256 == sha256 }) ||
+		slices.ContainsFunc(r.Withdrawn, func(w writtenFact) bool { return w.SHA256 == sha256 })
+}
+
+// everRefused tells whether anything was rejected or withdrawn at all.
+func (r *sentRecord) everRefused() bool {
+	return len(r.Withdrawn) > 0 || slices.ContainsFunc(r.Ends, func(e ending) bool { return e.Kind == factRejected })
+}
+
+// outcome is what the record knows about a hand-over.
+type outcome struct {
+	Accepted *flow.Transmitted
+	End      *ending      // of this run's newest submission
+	Open     *sessionFact // the newest submission of these bytes without an end
+	Taken    bool         // KSeF has answered for Open
+}
+
+// outcomeOf folds the record for one run's hand-over: an acceptance counts
+// for ever, a rejection only within the run that submitted it, because a
+// person may have asked to try again.
+func (r *sentRecord) outcomeOf(sha256, runID string) outcome {
+	if r.Accepted != nil && r.Accepted.SHA256 == sha256 {
+		return outcome{Accepted: r.Accepted}
+	}
+	var o outcome
+	for i := range r.Submissions {
+		s := &r.Submissions[i]
+		if s.SHA256 != sha256 {
+			continue
+		}
+		if end := r.endOf(s); end == nil {
+			o.Open, o.End = s, nil
+			o.Taken = slices.ContainsFunc(r.Taken, func(t sessionFact) bool { return t.Session == s.Session && t.SHA256 == sha256 })
+		} else if s.RunID == runID {
+			o.Open, o.End = nil, end
+		} else if o.Open != nil && o.Open.Session == s.Session {
+			o.Open = nil
+		}
+	}
+	return o
+}
+
+func (r *sentRecord) endOf(s *sessionFact) *ending {
+	for i := range r.Ends {
+		if r.Ends[i].Session == s.Session && r.Ends[i].SHA256 == s.SHA256 {
+			return &r.Ends[i]
+		}
+	}
+	return nil
+}
+
+// submissionName names the facts of one content in one session for one run.
+func submissionName(session, sha256, runID string) string {
+	return session + "-" + short(sha256) + "-" + short(runID)
+}
+
+// endName names the facts of one content in one session.
+func endName(session, sha256 string) string { return session + "-" + short(sha256) }
+
+func short(s string) string {
+	if len(s) > 16 {
+		return s[:16]
+	}
+	return s
+}
+
+// receivedRecord is the fold of a received invoice's facts.
+type receivedRecord struct {
+	Metadata *ksef.Metadata
+	Fetched  *fetchedFact
+	Created  *createdFact
+}
+
+func (b *base) receivedRecord(ctx context.Context, connection, ksefNumber string) (*receivedRecord, error) {
+	facts, err := b.Archive.Facts(ctx, receivedKey(connection, ksefNumber))
+	if err != nil {
+		return nil, err
+	}
+	r := &receivedRecord{}
+	for _, f := range facts {
+		switch f.Kind {
+		case factFound:
+			r.Metadata = &ksef.Metadata{}
+			err = json.Unmarshal(f.Data, r.Metadata)
+		case factFetched:
+			r.Fetched = &fetchedFact{}
+			err = json.Unmarshal(f.Data, r.Fetched)
+		case factCreated:
+			r.Created = &createdFact{}
+			err = json.Unmarshal(f.Data, r.Created)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("record of %s, fact %s: %w", ksefNumber, f.Kind, err)
+		}
+	}
+	return r, nil
+}
+
+// indexReceived files a received invoice under the Warsaw day of its KSeF
+// number.
+func (b *base) indexReceived(ctx context.Context, connection string, number ksef.Number) error {
+	day := number.AcceptedOn()
+	return b.Archive.AddToIndex(ctx, receivedKey(connection, string(number)), day.Year(), int(day.Month()))
+}
+
+// indexSent files an issued invoice under the day of P_1; without one under
+// today's.
+func (b *base) indexSent(ctx context.Context, connection string, documentID int64, issued time.Time) error {
+	if issued.IsZero() {
+		issued = b.today()
+	}
+	return b.Archive.AddToIndex(ctx, sentKey(connection, documentID), issued.Year(), int(issued.Month()))
+}

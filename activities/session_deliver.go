@@ -1,0 +1,122 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"golang.org/x/sync/errgroup"
+
+	"teamogy-ksef/internal/flow"
+)
+
+// inParallel is how many answers are delivered at a time.
+const inParallel = 16
+
+// DeliverResults answers the waiting Transmit activities of a session's
+// decided invoices. The answers are read from the records; they do not travel
+// twice.
+func (s *Session) DeliverResults(ctx context.Context, in flow.DeliverInput) (out flow.Delivered, err error) {
+	defer s.failed(ctx, in.Connection, &err)
+	list, err := s.handOvers(ctx, in.List)
+	if err != nil {
+		return out, err
+	}
+	items := make([]flow.HandOver, 0, len(in.Indexes))
+	for _, i := range in.Indexes {
+		items = append(items, list[i])
+	}
+	return s.deliver(ctx, in.Connection, items)
+}
+
+// DeliverKnown answers hand-overs that came again although their answers are
+// in the records.
+func (s *Starts) DeliverKnown(ctx context.Context, in flow.DeliverDirectInput) (out flow.Delivered, err error) {
+	defer s.failed(ctx, in.Connection, &err)
+	return s.deliver(ctx, in.Connection, in.Items)
+}
+
+// deliver answers each hand-over from its record. That nobody waits any more
+// is counted and no error: the answer stays in the record. Other failures
+// fail the activity after all were tried; its retry repeats them all.
+func (b *base) deliver(ctx context.Context, connection string, items []flow.HandOver) (flow.Delivered, error) {
+	var (
+		mu    sync.Mutex
+		out   flow.Delivered
+		group errgroup.Group
+		first error
+	)
+	group.SetLimit(inParallel)
+	for _, item := range items {
+		group.Go(func() error {
+			answer, waited, err := b.answer(ctx, connection, item)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil && first == nil:
+				first = fmt.Errorf("answer %s: %w", documentName(item.DocumentID), err)
+			case err != nil:
+			case answer == nil && waited:
+				out.Unknown = append(out.Unknown, item.DocumentID)
+			case waited:
+				out.Delivered++
+			default:
+				out.NotWaited++
+			}
+			if err == nil && answer != nil && answer.DocumentID != 0 {
+				out.Answers = append(out.Answers, *answer)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions collect their errors themselves
+	return out, first
+}
+
+// answer completes one waiting Transmit by what its record says. The answer is
+// nil if the record has none; its DocumentID is zero if it is not to be
+// remembered, because the invoice will be tried again.
+func (b *base) answer(ctx context.Context, connection string, item flow.HandOver) (answer *flow.Answer, waited bool, err error) {
+	record, err := b.sentRecord(ctx, connection, item.DocumentID)
+	if err != nil {
+		return nil, false, archiving("read the record", err)
+	}
+	known := record.outcomeOf(item.SHA256, item.RunID)
+	answer = &flow.Answer{DocumentID: item.DocumentID, SHA256: item.SHA256, RunID: item.RunID}
+	var result any
+	var failure error
+	switch {
+	case known.Accepted != nil:
+		answer.Accepted = true
+		result = *known.Accepted
+	case known.End != nil && known.End.Kind == factRejected:
+		failure = failureOf(known.End.Type, known.End.Text)
+	case known.End != nil && known.End.Kind == factBlocked:
+		answer = &flow.Answer{}
+		failure = failureOf(known.End.Type, known.End.Text)
+	default:
+		return nil, true, nil
+	}
+	info := activity.GetInfo(ctx)
+	err = activity.GetClient(ctx).CompleteActivityByID(ctx, info.WorkflowNamespace, item.WorkflowID, item.RunID, item.ActivityID, result, failure)
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return answer, false, nil
+	}
+	return answer, true, err
+}
+
+// failureOf is the typed error that a waiting Transmit is failed with: a
+// rejection ends its workflow, a missing permission is tried again.
+func failureOf(errorType, text string) error {
+	row := flow.LookupError(errorType)
+	return temporal.NewApplicationErrorWithOptions(text+" - What to do: "+row.Remedy, row.Type, temporal.ApplicationErrorOptions{
+		NonRetryable: row.Class == flow.Content,
+		Details:      []any{flow.ErrorDetails{Class: row.Class, Remedy: row.Remedy}},
+	})
+}

@@ -1,0 +1,273 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/ksef"
+)
+
+const (
+	// firstLook is the pause before KSeF is asked for the first time; it grows
+	// by half until longestLook.
+	firstLook   = time.Second
+	longestLook = time.Minute
+	// lookFor is how long one attempt of AwaitSession waits without news.
+	lookFor = time.Hour
+)
+
+// AwaitSession waits until KSeF has decided on more of the undecided invoices,
+// or a session of theirs has ended. It returns within the hour, also without
+// news. It asks for the session's counters only, which have a quota of their
+// own.
+func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flow.Awaited, err error) {
+	defer s.failed(ctx, in.Connection, &err)
+	client, c, err := s.Connections.KSeF(ctx, in.Connection)
+	if err != nil {
+		return out, err
+	}
+	plan, err := s.plan(ctx, in.Plan)
+	if err != nil {
+		return out, err
+	}
+	undecided := bySession(plan, in)
+	began, look := s.Now(), firstLook
+	for s.Now().Sub(began) < flow.Scaled(lookFor, c.TimeScale) {
+		if err := pause(ctx, flow.Scaled(look, c.TimeScale)); err != nil {
+			return out, err
+		}
+		look = min(look*3/2, longestLook)
+		for _, reference := range undecided.order {
+			status, err := client.SessionStatus(ctx, reference)
+			if err != nil {
+				return out, err
+			}
+			out.Code, out.Ended = status.Code, status.Code >= ksef.StatusDone
+			known := status.InvoiceCount - len(undecided.positions[reference])
+			out.Decided = max(0, status.Successful+status.Failed-max(0, known))
+			if out.Ended || out.Decided > 0 {
+				return out, nil
+			}
+		}
+	}
+	return out, nil
+}
+
+// grouped are undecided positions of a plan by their KSeF session.
+type grouped struct {
+	order     []string
+	positions map[string][]int
+}
+
+func bySession(plan []planItem, in flow.AwaitInput) grouped {
+	g := grouped{positions: map[string][]int{}}
+	for _, i := range in.Open {
+		reference := plan[i].Session
+		if reference == "" {
+			reference = in.Reference
+		}
+		if _, there := g.positions[reference]; !there {
+			g.order = append(g.order, reference)
+		}
+		g.positions[reference] = append(g.positions[reference], i)
+	}
+	return g
+}
+
+// CollectResults reads what KSeF has decided and records it, invoice by
+// invoice.
+func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out flow.Collected, err error) {
+	defer s.failed(ctx, in.Connection, &err)
+	client, _, err := s.Connections.KSeF(ctx, in.Connection)
+	if err != nil {
+		return out, err
+	}
+	plan, err := s.plan(ctx, in.Plan)
+	if err != nil {
+		return out, err
+	}
+	undecided := bySession(plan, in)
+	var waitingFor error
+	for _, reference := range undecided.order {
+		list, err := client.SessionInvoices(ctx, reference)
+		if err != nil {
+			return out, err
+		}
+		session, err := client.SessionStatus(ctx, reference)
+		if err != nil {
+			return out, err
+		}
+		for _, i := range undecided.positions[reference] {
+			end, err := s.collect(ctx, client, in.Connection, plan[i].HandOver, reference, list, session)
+			switch {
+			case err != nil:
+				waitingFor = err // this one is not clear yet; the others go on
+			case end == endDecided:
+				out.Decided = append(out.Decided, i)
+			case end == endAgain:
+				out.Again = append(out.Again, i)
+			}
+		}
+	}
+	if len(out.Decided)+len(out.Again) > 0 {
+		return out, nil
+	}
+	if waitingFor != nil {
+		return out, waitingFor
+	}
+	return out, newProblem(flow.ErrKSeFNotYet, "KSeF counts decided invoices in session %s but does not list them yet", strings.Join(undecided.order, ", "))
+}
+
+type collectEnd int
+
+const (
+	endOpen collectEnd = iota
+	endDecided
+	endAgain
+)
+
+// collect looks at one invoice of a session and records its end.
+func (s *Session) collect(ctx context.Context, client KSeFClient, connection string, item flow.HandOver, reference string, list []ksef.InvoiceStatus, session ksef.SessionStatus) (collectEnd, error) {
+	status := bestMatch(list, item.SHA256)
+	if status == nil {
+		if session.Code < ksef.StatusDone {
+			return endOpen, nil
+		}
+		// The session is over and KSeF has never had it.
+		return endAgain, s.noteEnd(ctx, connection, item, reference, factNotProcessed, sessionFact{Code: session.Code, Text: session.Description})
+	}
+	fact := sessionFact{Reference: status.Reference, Code: status.Code, Text: status.Description, Details: status.Details}
+	switch meaning(status.Code) {
+	case accepted:
+		return endDecided, s.noteAccepted(ctx, connection, item, flow.Transmitted{
+			DocumentID: item.DocumentID, SHA256: item.SHA256, KSeFNumber: status.KSeFNumber,
+			AcquisitionDate: status.AcquisitionDate, Mode: status.InvoicingMode,
+			SessionReference: reference, InvoiceReference: status.Reference,
+		})
+	case duplicate:
+		return s.resolveDuplicate(ctx, client, connection, item, reference, status, fact)
+	case notProcessed:
+		return endAgain, s.noteEnd(ctx, connection, item, reference, factNotProcessed, fact)
+	case forbidden:
+		fact.Type = flow.ErrKSeFPermission
+		fact.Text = fmt.Sprintf("KSeF refuses the invoice for a missing permission: %s", saying(status))
+		return endDecided, s.noteEnd(ctx, connection, item, reference, factBlocked, fact)
+	case rejected:
+		fact.Type = flow.ErrInvoiceRejected
+		fact.Text = fmt.Sprintf("KSeF has rejected the invoice: %s", saying(status))
+		return endDecided, s.noteEnd(ctx, connection, item, reference, factRejected, fact)
+	}
+	if session.Code >= ksef.StatusDone && session.Code != ksef.StatusDone && status.Code < ksef.StatusDone {
+		// A failed session decides on nothing any more.
+		return endAgain, s.noteEnd(ctx, connection, item, reference, factNotProcessed, sessionFact{Code: session.Code, Text: session.Description})
+	}
+	return endOpen, nil
+}
+
+func saying(status *ksef.InvoiceStatus) string {
+	text := fmt.Sprintf("%d %s", status.Code, status.Description)
+	if len(status.Details) > 0 {
+		text += ": " + strings.Join(status.Details, "; ")
+	}
+	return text
+}
+
+type verdict int
+
+const (
+	pending verdict = iota
+	accepted
+	rejected
+	duplicate
+	notProcessed
+	forbidden
+)
+
+// meaning sorts KSeF's invoice codes. An unknown code below 400 is waited for,
+// one above is a rejection with its own words.
+func meaning(code int) verdict {
+	switch {
+	case code == ksef.StatusDone:
+		return accepted
+	case code < 400:
+		return pending
+	case code == ksef.StatusDuplicate:
+		return duplicate
+	case code == 405, code == 435, code == 500, code == 550:
+		return notProcessed
+	case code == 410, code == 415:
+		return forbidden
+	}
+	return rejected
+}
+
+func (s *Session) noteAccepted(ctx context.Context, connection string, item flow.HandOver, answer flow.Transmitted) error {
+	return archiving("record the KSeF number", s.note(ctx, sentKey(connection, item.DocumentID), factAccepted, short(item.SHA256), answer))
+}
+
+// resolveDuplicate finds out whose the original is that KSeF names. The same
+// bytes are our own earlier success; anything else is a real conflict.
+func (s *Session) resolveDuplicate(ctx context.Context, client KSeFClient, connection string, item flow.HandOver, reference string, status *ksef.InvoiceStatus, fact sessionFact) (collectEnd, error) {
+	original, err := s.original(ctx, client, status)
+	if err != nil {
+		return endOpen, err
+	}
+	if original.sha256 == item.SHA256 {
+		return endDecided, s.noteAccepted(ctx, connection, item, flow.Transmitted{
+			DocumentID: item.DocumentID, SHA256: item.SHA256, KSeFNumber: status.OriginalKSeFNumber,
+			AcquisitionDate: original.acquired, Mode: original.mode,
+			SessionReference: status.OriginalSessionReference, InvoiceReference: original.reference, Adopted: true,
+		})
+	}
+	fact.Type = flow.ErrNumberTaken
+	fact.Text = fmt.Sprintf("KSeF already holds an invoice with this number, with other content: KSeF number %s (%s)", status.OriginalKSeFNumber, saying(status))
+	return endDecided, s.noteEnd(ctx, connection, item, reference, factRejected, fact)
+}
+
+type originalInvoice struct {
+	sha256    string
+	acquired  time.Time
+	mode      string
+	reference string
+}
+
+// original reads the hash of the invoice that a duplicate answer names: from
+// its session's list if that is ours, which costs no metadata query, else from
+// the metadata as the seller sees them.
+func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.InvoiceStatus) (originalInvoice, error) {
+	if status.OriginalKSeFNumber == "" {
+		return originalInvoice{}, newProblem(flow.ErrKSeFNotYet, "KSeF calls the invoice a duplicate but does not name the original")
+	}
+	if status.OriginalSessionReference != "" {
+		list, err := client.SessionInvoices(ctx, status.OriginalSessionReference)
+		if failure, is := ksef.AsError(err); err != nil && (!is || failure.Kind != ksef.KindForbidden && failure.Kind != ksef.KindRejected) {
+			return originalInvoice{}, err
+		}
+		for _, o := range list {
+			if o.KSeFNumber == status.OriginalKSeFNumber {
+				return originalInvoice{hexHash(o.InvoiceHash), o.AcquisitionDate, o.InvoicingMode, o.Reference}, nil
+			}
+		}
+	}
+	number, err := ksef.ParseNumber(status.OriginalKSeFNumber)
+	if err != nil {
+		return originalInvoice{}, fmt.Errorf("the original of a duplicate: %w", err)
+	}
+	from := number.AcceptedOn().AddDate(0, 0, -1)
+	page, err := client.QueryMetadata(ctx, ksef.MetadataQuery{
+		SubjectType: ksef.SubjectSeller, DateType: ksef.DatePermanentStorage, From: from, To: from.AddDate(0, 0, 90),
+		KSeFNumber: status.OriginalKSeFNumber, PageSize: 10,
+	})
+	if err != nil {
+		return originalInvoice{}, err
+	}
+	for _, m := range page.Invoices {
+		if m.KSeFNumber == status.OriginalKSeFNumber {
+			return originalInvoice{hexHash(m.InvoiceHash), m.AcquisitionDate, m.InvoicingMode, ""}, nil
+		}
+	}
+	return originalInvoice{}, newProblem(flow.ErrKSeFNotYet, "KSeF calls the invoice a duplicate of %s, which it does not list yet", status.OriginalKSeFNumber)
+}

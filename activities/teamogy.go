@@ -1,0 +1,306 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"teamogy-ksef/internal/connection"
+	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/invoice"
+	"teamogy-ksef/internal/ksef"
+	"teamogy-ksef/internal/teamogy"
+)
+
+// The words that stand on a sales invoice in Teamogy.
+const (
+	ksefStatusAccepted = "ACCEPTED"
+	ksefStatusRejected = "REJECTED"
+	// checkTag marks received documents that a person should look at.
+	checkTag = "check"
+)
+
+// FindSupplier finds the Teamogy company of a seller by its NIP. Not finding
+// one, or several, is an outcome and no error: the document is made all the
+// same.
+func (t *Teamogy) FindSupplier(ctx context.Context, in flow.FindSupplierInput) (out flow.Supplier, err error) {
+	defer t.failed(ctx, in.Connection, &err)
+	client, c, err := t.Connections.Teamogy(ctx, in.Connection)
+	if err != nil {
+		return out, err
+	}
+	record, err := t.receivedRecord(ctx, in.Connection, in.KSeFNumber)
+	if err != nil {
+		return out, archiving("read the record of "+in.KSeFNumber, err)
+	}
+	if record.Created != nil || in.NIP == "" {
+		return withFallback(out, c), nil
+	}
+	match, err := client.FindCompanyByNIP(teamogy.WithPriority(ctx, teamogy.Low), in.NIP)
+	if err != nil {
+		return out, err
+	}
+	if match.Found {
+		return flow.Supplier{CompanyID: match.ID, Found: true}, nil
+	}
+	return withFallback(flow.Supplier{Ambiguous: match.Ambiguous, Candidates: firstFew(match.Candidates)}, c), nil
+}
+
+func withFallback(s flow.Supplier, c *connection.Connection) flow.Supplier {
+	if c.ReceiveCompany != 0 {
+		s.CompanyID, s.Fallback = c.ReceiveCompany, true
+	}
+	return s
+}
+
+func firstFew(ids []int64) []int64 {
+	return ids[:min(len(ids), 10)]
+}
+
+// CreateReceivedInvoice makes the purchase invoice of a received invoice. It
+// looks for the KSeF number before it creates anything, because an earlier
+// attempt may have succeeded although its answer was lost.
+func (t *Teamogy) CreateReceivedInvoice(ctx context.Context, in flow.CreateReceivedInput) (out flow.ImportResult, err error) {
+	defer t.failed(ctx, in.Connection, &err)
+	client, c, err := t.Connections.Teamogy(ctx, in.Connection)
+	if err != nil {
+		return out, err
+	}
+	record, err := t.receivedRecord(ctx, in.Connection, in.KSeFNumber)
+	if err != nil {
+		return out, archiving("read the record of "+in.KSeFNumber, err)
+	}
+	if done := record.Created; done != nil {
+		return flow.ImportResult{DocumentID: done.DocumentID, Number: done.Number, Notes: done.Notes, Existed: true}, nil
+	}
+	ctx = teamogy.WithPriority(ctx, teamogy.Low)
+	document, existed, err := client.FindDocumentByKSeFNumber(ctx, in.KSeFNumber)
+	if err != nil {
+		return out, err
+	}
+	purchase, err := t.purchase(ctx, c, in, record)
+	if err != nil {
+		return out, err
+	}
+	if !existed {
+		if document, err = client.CreatePurchaseInvoice(ctx, purchase.NewPurchaseInvoice); err != nil {
+			return out, err
+		}
+	}
+	out = flow.ImportResult{DocumentID: document.ID, Number: document.Number, Notes: purchase.notes, Existed: existed}
+	return out, archiving("record that the document exists", t.note(ctx, receivedKey(c.Name, in.KSeFNumber), factCreated, "document", createdFact{
+		DocumentID: document.ID, Number: document.Number, Notes: purchase.notes, Existed: existed,
+	}))
+}
+
+type purchase struct {
+	teamogy.NewPurchaseInvoice
+	notes []string
+}
+
+// purchase fills the document from the invoice's XML and, where that cannot
+// be read, from KSeF's metadata; what a person should look at becomes a note.
+func (t *Teamogy) purchase(ctx context.Context, c *connection.Connection, in flow.CreateReceivedInput, record *receivedRecord) (purchase, error) {
+	p := purchase{NewPurchaseInvoice: teamogy.NewPurchaseInvoice{
+		OwnerID: c.ReceiveOwner, CompanyID: in.Supplier.CompanyID, Status: c.ReceiveStatus,
+		Process: c.ReceiveProcess, ParticipantIDs: c.ReceiveParticipants,
+		KSeFNumber: in.KSeFNumber, XMLSHA256: in.Document.SHA256, ArchiveRef: "documents/" + in.Document.SHA256,
+		ReceivedDate: t.today(),
+	}}
+	xml, err := t.Archive.Document(ctx, in.Document.SHA256)
+	if err != nil {
+		return p, archiving("read the XML of "+in.KSeFNumber, err)
+	}
+	document, unreadable := invoice.Read(xml)
+	if unreadable == nil {
+		p.fromDocument(document, c)
+	} else {
+		p.add("The XML cannot be read (%v). The data are KSeF's own.", unreadable)
+	}
+	if m := record.Metadata; m != nil {
+		p.fromMetadata(m)
+	} else if number, err := ksef.ParseNumber(in.KSeFNumber); err == nil && p.AcquisitionDate.IsZero() {
+		p.AcquisitionDate = number.AcceptedOn()
+	}
+	p.aboutSupplier(in.Supplier)
+	if len(p.notes) > 0 {
+		p.Tags = []string{checkTag}
+		for i, n := range p.notes {
+			if i > 0 {
+				p.Note += "\n"
+			}
+			p.Note += n
+		}
+	}
+	return p, nil
+}
+
+func (p *purchase) add(format string, args ...any) {
+	p.notes = append(p.notes, fmt.Sprintf(format, args...))
+}
+
+func (p *purchase) fromDocument(d invoice.Document, c *connection.Connection) {
+	p.Kind, p.InvoiceNumber, p.Currency = d.Kind, d.Number, d.Currency
+	p.SellerNIP, p.SellerName = d.Seller.NIP, d.Seller.Name
+	p.BankAccount, p.PaymentForm = d.BankAccount, d.PaymentForm
+	p.IssueDate, p.SupplyDate, p.DueDate = d.IssueDate, d.SupplyDate, d.DueDate
+	p.Net, p.VAT, p.Gross = d.Net, d.VAT, d.Gross
+	if d.Form.SystemCode != ksef.FA3.SystemCode {
+		p.add("The invoice's form %q is not FA (3): check the data against the invoice.", d.Form.SystemCode)
+	}
+	if len(d.Unread) > 0 {
+		p.add("Not all of the invoice could be read: check %v.", d.Unread)
+	}
+	if d.Buyer.NIP != c.NIP {
+		p.add("The buyer on the invoice is %s, not NIP %s.", buyerWords(d.Buyer), c.NIP)
+	}
+	if d.HasAttachment {
+		p.add("The invoice carries a structured attachment, which is only in its XML.")
+	}
+}
+
+func buyerWords(b invoice.Party) string {
+	switch {
+	case b.NIP != "":
+		return "NIP " + b.NIP
+	case b.VatID != "":
+		return b.VatID
+	case b.Name != "":
+		return b.Name
+	}
+	return "not named"
+}
+
+func (p *purchase) fromMetadata(m *ksef.Metadata) {
+	p.AcquisitionDate = m.AcquisitionDate
+	if p.InvoiceNumber != "" || p.SellerNIP != "" {
+		return
+	}
+	p.InvoiceNumber, p.SellerNIP, p.SellerName, p.Currency = m.InvoiceNumber, m.SellerNIP, m.SellerName, m.Currency
+	p.Net, p.VAT, p.Gross = m.Net, m.VAT, m.Gross
+	if day, err := time.Parse(time.DateOnly, m.IssueDate); err == nil {
+		p.IssueDate = day
+	}
+}
+
+func (p *purchase) aboutSupplier(s flow.Supplier) {
+	switch {
+	case s.Ambiguous:
+		p.add("Several companies in Teamogy have the seller's NIP %s: %v. Assign the right one.", p.SellerNIP, s.Candidates)
+	case !s.Found && p.SellerNIP == "":
+		p.add("The seller has no NIP on the invoice. Assign the company.")
+	case !s.Found:
+		p.add("The seller %s (NIP %s) is not among Teamogy's contacts. Assign the company or create it.", p.SellerName, p.SellerNIP)
+	}
+}
+
+// FetchIssuedXML reads the record and, unless KSeF has accepted the document
+// before, brings the exact bytes of the issued invoice into the archive before
+// anything else happens to them.
+func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) (out flow.IssuedInvoice, err error) {
+	defer t.failed(ctx, in.Connection, &err)
+	client, c, err := t.Connections.Teamogy(ctx, in.Connection)
+	if err != nil {
+		return out, err
+	}
+	record, err := t.sentRecord(ctx, in.Connection, in.DocumentID)
+	if err != nil {
+		return out, archiving("read the record", err)
+	}
+	if a := record.Accepted; a != nil {
+		out.Accepted, out.Document = a, flow.Ref{SHA256: a.SHA256}
+		return out, nil
+	}
+	xml, info, err := client.ReadInvoiceXML(teamogy.WithPriority(ctx, teamogy.Normal), in.DocumentID)
+	if err != nil {
+		return out, err
+	}
+	ref, err := t.Archive.PutDocument(ctx, xml)
+	if err != nil {
+		return out, archiving("keep the invoice's XML", err)
+	}
+	out = flow.IssuedInvoice{Document: flow.Ref(ref), Number: info.Number}
+	fact := fetchedFact{SHA256: ref.SHA256, Size: ref.Size}
+	document, unreadable := invoice.Read(xml)
+	if unreadable == nil {
+		out.Number, out.Buyer = document.Number, document.Buyer.Name
+		out.Gross, out.Currency = document.Gross.StringFixed(2), document.Currency
+		fact.Number, fact.Form, fact.Seller = document.Number, document.Form.SystemCode, document.Seller.NIP
+		if !document.IssueDate.IsZero() {
+			fact.Issued = document.IssueDate.Format(time.DateOnly)
+		}
+	}
+	if err := t.note(ctx, sentKey(c.Name, in.DocumentID), factFetched, short(ref.SHA256), fact); err != nil {
+		return out, archiving("record what was fetched", err)
+	}
+	return out, archiving("index the document", t.indexSent(ctx, c.Name, in.DocumentID, document.IssueDate))
+}
+
+// RecordKSeFNumber writes KSeF's answer to the document in one PATCH: number,
+// time, mode, link and the place of the confirmation go together.
+func (t *Teamogy) RecordKSeFNumber(ctx context.Context, in flow.RecordNumberInput) (_ flow.Nothing, err error) {
+	defer t.failed(ctx, in.Connection, &err)
+	client, c, err := t.Connections.Teamogy(ctx, in.Connection)
+	if err != nil {
+		return flow.Nothing{}, err
+	}
+	link, err := t.verificationLink(ctx, c, in.Answer)
+	if err != nil {
+		return flow.Nothing{}, err
+	}
+	err = client.PatchSalesInvoice(teamogy.WithPriority(ctx, teamogy.High), in.DocumentID, teamogy.SalesPatch{
+		Status: c.SendSentStatus, KSeFNumber: in.Answer.KSeFNumber, KSeFStatus: ksefStatusAccepted,
+		AcceptedAt: in.Answer.AcquisitionDate, Mode: in.Answer.Mode, VerificationLink: link,
+		UPOReference: upoKey(in.Answer.KSeFNumber), SessionReference: in.Answer.SessionReference,
+		Message: "Accepted by KSeF.",
+	})
+	if err != nil {
+		return flow.Nothing{}, err
+	}
+	return flow.Nothing{}, archiving("record that the number is written back",
+		t.note(ctx, sentKey(c.Name, in.DocumentID), factWrittenBack, "number", writtenFact{KSeFNumber: in.Answer.KSeFNumber, SHA256: in.Answer.SHA256}))
+}
+
+// verificationLink is the public link behind QR code I of the invoice.
+func (t *Teamogy) verificationLink(ctx context.Context, c *connection.Connection, answer flow.Transmitted) (string, error) {
+	xml, err := t.Archive.Document(ctx, answer.SHA256)
+	if err != nil {
+		return "", archiving("read the invoice's XML", err)
+	}
+	document, err := invoice.Read(xml)
+	if err != nil || document.IssueDate.IsZero() {
+		return "", nil // accepted by KSeF all the same: only the link is missing
+	}
+	return ksef.VerificationLink(ksef.Environment(c.KSeFEnvironment).QRBaseURL(), document.Seller.NIP, document.IssueDate, hashBytes(xml)), nil
+}
+
+// RecordRejection writes a rejection to the document, with the reason in plain
+// words, and to the record, so that the same content is not sent again.
+func (t *Teamogy) RecordRejection(ctx context.Context, in flow.RecordRejectionInput) (_ flow.Nothing, err error) {
+	defer t.failed(ctx, in.Connection, &err)
+	client, c, err := t.Connections.Teamogy(ctx, in.Connection)
+	if err != nil {
+		return flow.Nothing{}, err
+	}
+	key, run := sentKey(c.Name, in.DocumentID), short(runOf(ctx))
+	if err := t.note(ctx, key, factRejected, "run-"+run, sessionFact{SHA256: in.SHA256, Type: in.Type, Text: in.Reason}); err != nil {
+		return flow.Nothing{}, archiving("record the rejection", err)
+	}
+	err = client.PatchSalesInvoice(teamogy.WithPriority(ctx, teamogy.High), in.DocumentID, teamogy.SalesPatch{
+		Status: c.SendRejectedStatus, KSeFStatus: ksefStatusRejected, Message: in.Reason,
+	})
+	var failure *teamogy.Error
+	if errors.As(err, &failure) && failure.Kind == teamogy.NotFound {
+		return flow.Nothing{}, nil // the document is gone; the record knows
+	}
+	if err != nil {
+		return flow.Nothing{}, err
+	}
+	return flow.Nothing{}, archiving("record that the rejection is written back",
+		t.note(ctx, key, factWrittenBack, "rejection-"+run, writtenFact{SHA256: in.SHA256, Rejection: in.Type}))
+}
+
+// documentName is how messages name a Teamogy document.
+func documentName(id int64) string { return "Teamogy document " + strconv.FormatInt(id, 10) }

@@ -1,0 +1,116 @@
+package flow
+
+// Class says whose move an error is.
+type Class string
+
+const (
+	// Content errors are the invoice's: it fails with the reason and is not
+	// sent again until it changes.
+	Content Class = "content"
+	// Configuration errors are the set-up's: retried with growing delay up to
+	// five minutes, and the same workflow goes on once the cause is mended.
+	Configuration Class = "configuration"
+	// Transient errors pass by themselves: retried for as long as it takes.
+	Transient Class = "transient"
+)
+
+// Error types, the stable names that histories and searches carry.
+const (
+	ErrInvoiceInvalid     = "InvoiceInvalid"
+	ErrInvoiceRejected    = "InvoiceRejected"
+	ErrNumberTaken        = "NumberTaken"
+	ErrAttachmentBatch    = "AttachmentNeedsBatch"
+	ErrInvoiceMissing     = "InvoiceMissing"
+	ErrInvoiceUnknown     = "InvoiceUnknown"
+	ErrDocumentUnknown    = "DocumentUnknown"
+	ErrBadInput           = "BadInput"
+	ErrWrongAnswer        = "WrongAnswer"
+	ErrPayloadTooLarge    = "PayloadTooLarge"
+	ErrConnectionUnknown  = "ConnectionUnknown"
+	ErrConnectionInvalid  = "ConnectionInvalid"
+	ErrBindingChanged     = "BindingChanged"
+	ErrReceiverTaken      = "ReceiverTaken"
+	ErrKSeFCredentials    = "KSeFCredentials"
+	ErrKSeFLoginRefused   = "KSeFLoginRefused"
+	ErrKSeFPermission     = "KSeFPermissionMissing"
+	ErrKSeFRefused        = "KSeFRequestRefused"
+	ErrTeamogyToken       = "TeamogyTokenRefused"
+	ErrTeamogyPermission  = "TeamogyPermissionMissing"
+	ErrTeamogyStatus      = "TeamogyStatusUnknown"
+	ErrTeamogyRefused     = "TeamogyRequestRefused"
+	ErrSecretUnusable     = "SessionSecretUnusable"
+	ErrKSeFUnavailable    = "KSeFUnavailable"
+	ErrKSeFQuota          = "KSeFQuota"
+	ErrKSeFNotYet         = "KSeFNotYet"
+	ErrKSeFNotProcessed   = "KSeFNotProcessed"
+	ErrKSeFDamaged        = "KSeFAnswerDamaged"
+	ErrTeamogyUnavailable = "TeamogyUnavailable"
+	ErrTeamogyQuota       = "TeamogyQuota"
+	ErrTeamogyNotSaved    = "TeamogyNotSaved"
+	ErrArchiveUnavailable = "ArchiveUnavailable"
+	ErrTemporalBusy       = "TemporalUnavailable"
+	ErrUnexpected         = "Unexpected"
+)
+
+// ErrorType is one row of the table of errors: what it means and what to do.
+type ErrorType struct {
+	Type    string
+	Class   Class
+	Meaning string
+	Remedy  string
+}
+
+// ErrorTypes is the one table of error types. The documentation shows it, the
+// activities build their messages from it, a test holds them together.
+var ErrorTypes = []ErrorType{
+	{ErrInvoiceInvalid, Content, "The issued invoice breaks a rule that can be checked before sending.", "Correct the invoice in Teamogy and mark it ready again; it was not sent to KSeF."},
+	{ErrInvoiceRejected, Content, "KSeF has rejected the issued invoice.", "Correct the invoice in Teamogy as the reason says and mark it ready again."},
+	{ErrNumberTaken, Content, "KSeF already holds another invoice of this seller with the same number and kind.", "Give the invoice a new number in Teamogy, or find out who issued the other one; then mark it ready again."},
+	{ErrAttachmentBatch, Content, "The invoice carries a structured attachment (Zalacznik), which KSeF takes only in a batch session.", "Remove the attachment, or wait for a version of teamogy-ksef that sends batch sessions."},
+	{ErrInvoiceMissing, Content, "The Teamogy document is ready but has no FA(3) XML where the field map says it is.", "Have Teamogy generate the XML, or correct TEAMOGY_FIELDS_FILE; then mark the document ready again."},
+	{ErrInvoiceUnknown, Content, "KSeF knows no invoice with this KSeF number, or it is not visible to this company.", "Check the KSeF number and the connection, and start the workflow again."},
+	{ErrDocumentUnknown, Content, "Teamogy has no document with this ID.", "Check the document ID and the connection, and start the workflow again."},
+	{ErrBadInput, Content, "The workflow's input is incomplete or malformed.", "Start it again with the input that the message names."},
+	{ErrWrongAnswer, Content, "The answer that was delivered is about other content than was handed over.", "Do not send again. Compare the record in the archive with KSeF and report this."},
+	{ErrPayloadTooLarge, Content, "A value is too large for Temporal's history.", "Report this: it is a defect of teamogy-ksef."},
+	{ErrConnectionUnknown, Configuration, "There is no settings file for this connection.", "Create the connection's file in CONNECTIONS_DIR, or terminate the workflow if the name was mistyped."},
+	{ErrConnectionInvalid, Configuration, "The connection's settings file has mistakes.", "Correct the variables that the message names; the file is read again by itself."},
+	{ErrBindingChanged, Configuration, "The connection's file now points to another taxpayer, KSeF environment or Teamogy.", "Restore the old values and make a new connection for the new ones."},
+	{ErrReceiverTaken, Configuration, "Another connection already receives for the same NIP and KSeF environment.", "Set RECEIVE=off in one of the two."},
+	{ErrKSeFCredentials, Configuration, "The KSeF certificate or private key cannot be used.", "Put a valid certificate, its key and password in place; no restart is needed."},
+	{ErrKSeFLoginRefused, Configuration, "KSeF refuses the login.", "Check in KSeF that the certificate is valid and has permission for this NIP."},
+	{ErrKSeFPermission, Configuration, "The KSeF login lacks a permission.", "Grant InvoiceRead and InvoiceWrite for this NIP in KSeF to the certificate's holder."},
+	{ErrKSeFRefused, Configuration, "KSeF refuses a request of ours as malformed or not allowed.", "Look up the code in the message; if it is not the set-up, report it as a defect."},
+	{ErrTeamogyToken, Configuration, "Teamogy refuses the API key.", "Put a valid API key in place, and allow this machine's IP address in Teamogy."},
+	{ErrTeamogyPermission, Configuration, "The user of the Teamogy API key lacks a right.", "Give the programmatic user the rights of the set-up page: view companies, create received and edit issued invoices."},
+	{ErrTeamogyStatus, Configuration, "Teamogy does not know a document status of the settings.", "Create the status in Teamogy, or correct the RECEIVE_STATUS or SEND_..._STATUS that the message names."},
+	{ErrTeamogyRefused, Configuration, "Teamogy refuses a request.", "Check owner, process, participants and field map against the answer in the message."},
+	{ErrSecretUnusable, Configuration, "The deployment's session secret cannot be read or is not the one that was used.", "Restore SESSION_SECRET_FILE; all workers need the same one."},
+	{ErrKSeFUnavailable, Transient, "KSeF or the way to it does not answer properly.", "Nothing: it is tried again. If it lasts for hours, look at KSeF's status page and the network."},
+	{ErrKSeFQuota, Transient, "KSeF's request limit is used up for now.", "Nothing: it goes on when KSeF allows. If it happens often, see who else uses this NIP from this IP address."},
+	{ErrKSeFNotYet, Transient, "KSeF has not got it ready yet.", "Nothing: it is asked again."},
+	{ErrKSeFNotProcessed, Transient, "KSeF has cancelled the session without processing the invoice.", "Nothing: it is sent again in a new session."},
+	{ErrKSeFDamaged, Transient, "What KSeF delivered does not fit its checksum.", "Nothing: it is fetched again. If it lasts, look for a proxy that changes content."},
+	{ErrTeamogyUnavailable, Transient, "Teamogy or the way to it does not answer properly.", "Nothing: it is tried again."},
+	{ErrTeamogyQuota, Transient, "Teamogy's requests per minute are used up for now.", "Nothing: it goes on by itself. If it lasts, raise TEAMOGY_REQUESTS_PER_MINUTE to what Teamogy allows."},
+	{ErrTeamogyNotSaved, Transient, "Teamogy answered well but what was read back is not what was written.", "Nothing: it is tried again. If it lasts, check the property names in the field map."},
+	{ErrArchiveUnavailable, Transient, "The archive cannot be read or written.", "Check disk space and rights of ARCHIVE_URL; it is tried again."},
+	{ErrTemporalBusy, Transient, "Temporal did not accept a start or an answer.", "Nothing: it is tried again."},
+	{ErrUnexpected, Transient, "Something that the program does not know.", "Nothing: it is tried again. If it lasts, report the message."},
+}
+
+// LookupError finds an error type's row; unknown types get ErrUnexpected's.
+func LookupError(errorType string) ErrorType {
+	for _, e := range ErrorTypes {
+		if e.Type == errorType {
+			return e
+		}
+	}
+	return ErrorTypes[len(ErrorTypes)-1]
+}
+
+// ErrorDetails travel with every typed error.
+type ErrorDetails struct {
+	Class  Class  `json:"class"`
+	Remedy string `json:"remedy"`
+}

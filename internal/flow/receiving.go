@@ -1,0 +1,207 @@
+package flow
+
+import "time"
+
+// Ref points to a document of the archive. Bytes never travel in history.
+type Ref struct {
+	SHA256 string `json:"sha256"` // lower-case hex of the exact bytes
+	Size   int64  `json:"size"`   // bytes
+}
+
+// ListRef points to a list kept as an archive object.
+type ListRef struct {
+	Key    string `json:"key"`
+	SHA256 string `json:"sha256"`
+	Count  int    `json:"count"`
+}
+
+// Settings are the values of a connection that its workflows need. They come
+// with the activities' results, so that an edited file takes effect with the
+// next cycle.
+type Settings struct {
+	TimeScale       float64       `json:"timeScale"`
+	Receive         string        `json:"receive"` // on, off, preview
+	ReceiveInterval time.Duration `json:"receiveInterval"`
+	ReceiveFrom     time.Time     `json:"receiveFrom"`
+	Subjects        []string      `json:"subjects"` // Subject1, Subject2, Subject3, SubjectAuthorized
+	Send            bool          `json:"send"`
+	SendInterval    time.Duration `json:"sendInterval"`
+}
+
+// Limits are KSeF's request limits that the long-running workflows own, as
+// GET /rate-limits gives them.
+type Limits struct {
+	QueriesPerHour     int `json:"queriesPerHour"`
+	DownloadsPerMinute int `json:"downloadsPerMinute"`
+	DownloadsPerHour   int `json:"downloadsPerHour"`
+	OpensPerMinute     int `json:"opensPerMinute"`
+	OpensPerHour       int `json:"opensPerHour"`
+	SendsPerMinute     int `json:"sendsPerMinute"`
+	SendsPerHour       int `json:"sendsPerHour"`
+}
+
+// ConnectionInput is the input of activities that need a connection only.
+type ConnectionInput struct {
+	Connection string `json:"connection"`
+}
+
+// Authenticated is the result of the visible preflight of a cycle.
+type Authenticated struct {
+	Environment         string   `json:"environment"`
+	NIP                 string   `json:"nip"`
+	CertificateDaysLeft int      `json:"certificateDaysLeft"`
+	Permissions         []string `json:"permissions,omitempty"`
+	Warnings            []string `json:"warnings,omitempty"`
+	Settings            Settings `json:"settings"`
+	Limits              Limits   `json:"limits"`
+}
+
+// ReceiveInput is the input of ReceiveInvoices. By hand {"connection":"acme"}
+// is enough; State is carried over by continue-as-new.
+type ReceiveInput struct {
+	Connection string        `json:"connection"`
+	State      *ReceiveState `json:"state,omitempty"`
+}
+
+// ReceiveState is what ReceiveInvoices remembers between its runs.
+type ReceiveState struct {
+	Cursors     map[string]Cursor `json:"cursors"`
+	Paused      string            `json:"paused,omitempty"` // the reason; empty: not paused
+	LastPoll    time.Time         `json:"lastPoll"`
+	LastRecheck time.Time         `json:"lastRecheck"`
+	Downloads   []Spent           `json:"downloads,omitempty"`
+	Queries     []Spent           `json:"queries,omitempty"`
+	Totals      ReceiveTotals     `json:"totals"`
+}
+
+// Cursor is the position up to which every received invoice of a subject type
+// has its workflow.
+type Cursor struct {
+	At     time.Time `json:"at"`               // KSeF's permanentStorageHwmDate
+	Reason string    `json:"reason,omitempty"` // of the last change by hand
+}
+
+// Spent is a number of requests spent of a quota at a time.
+type Spent struct {
+	At    time.Time `json:"at"`
+	Count int       `json:"count"`
+}
+
+// ReceiveTotals count since the first start of ReceiveInvoices.
+type ReceiveTotals struct {
+	Cycles  int `json:"cycles"`
+	Found   int `json:"found"`
+	Started int `json:"started"`
+	Known   int `json:"known"`
+}
+
+// ReceiveStatus answers the Status query of ReceiveInvoices.
+type ReceiveStatus struct {
+	Connection  string            `json:"connection"`
+	Doing       string            `json:"doing"`
+	Paused      string            `json:"paused,omitempty"`
+	Cursors     map[string]Cursor `json:"cursors"`
+	LastPoll    time.Time         `json:"lastPoll"`
+	NextPoll    time.Time         `json:"nextPoll"`
+	LastPreview int               `json:"lastPreview,omitempty"` // invoices found in preview mode and not imported
+	Preflight   *Authenticated    `json:"preflight,omitempty"`
+	Totals      ReceiveTotals     `json:"totals"`
+}
+
+// CursorChange is the input of the update SetCursor.
+type CursorChange struct {
+	Subject string    `json:"subject,omitempty"` // default Subject2 (buyer)
+	At      time.Time `json:"at"`
+	Reason  string    `json:"reason"`
+}
+
+// Reason is the input of the update Pause.
+type Reason struct {
+	Reason string `json:"reason"`
+}
+
+// Window is one metadata query: both ends inclusive, at most 99 days.
+type Window struct {
+	Connection string    `json:"connection"`
+	Subject    string    `json:"subject"`
+	From       time.Time `json:"from"`
+	To         time.Time `json:"to,omitzero"` // zero: now, restricted to the HWM
+	PageOffset int       `json:"pageOffset,omitempty"`
+}
+
+// Found is the result of one metadata query.
+type Found struct {
+	List      ListRef   `json:"list"`
+	HasMore   bool      `json:"hasMore,omitempty"`
+	Truncated bool      `json:"truncated,omitempty"`
+	HWM       time.Time `json:"hwm,omitzero"`
+	LastDate  time.Time `json:"lastDate,omitzero"` // permanentStorageDate of the last record
+}
+
+// StartImportsInput asks to start the imports of a list from a position on.
+type StartImportsInput struct {
+	Connection string  `json:"connection"`
+	Subject    string  `json:"subject"`
+	List       ListRef `json:"list"`
+	From       int     `json:"from"`
+	Most       int     `json:"most"` // new workflows at most
+}
+
+// StartImportsResult tells how far StartImports came.
+type StartImportsResult struct {
+	Next    int `json:"next"` // position to go on from; List.Count when all are started or known
+	Started int `json:"started"`
+	Known   int `json:"known"`
+}
+
+// ImportInput is the input of ImportInvoice. By hand
+// {"connection":"acme","ksefNumber":"..."} is enough.
+type ImportInput struct {
+	Connection string `json:"connection"`
+	KSeFNumber string `json:"ksefNumber"`
+	SHA256     string `json:"sha256,omitempty"`  // hex, as KSeF's metadata tells it
+	Subject    string `json:"subject,omitempty"` // under which it was found
+}
+
+// FetchedInvoice is the result of FetchInvoiceXML.
+type FetchedInvoice struct {
+	Document   Ref    `json:"document"`
+	Readable   bool   `json:"readable"` // false: not a readable FA(3); KSeF's metadata is used
+	Number     string `json:"number,omitempty"`
+	SellerNIP  string `json:"sellerNip,omitempty"`
+	SellerName string `json:"sellerName,omitempty"`
+	Gross      string `json:"gross,omitempty"`
+	Currency   string `json:"currency,omitempty"`
+}
+
+// FindSupplierInput asks for the Teamogy company of a seller.
+type FindSupplierInput struct {
+	Connection string `json:"connection"`
+	KSeFNumber string `json:"ksefNumber"`
+	NIP        string `json:"nip"`
+}
+
+// Supplier is the Teamogy company of a seller, or none.
+type Supplier struct {
+	CompanyID  int64   `json:"companyId,omitempty"` // 0: none
+	Found      bool    `json:"found"`
+	Ambiguous  bool    `json:"ambiguous,omitempty"`
+	Fallback   bool    `json:"fallback,omitempty"` // RECEIVE_COMPANY was taken
+	Candidates []int64 `json:"candidates,omitempty"`
+}
+
+// CreateReceivedInput asks for the purchase invoice of a fetched invoice.
+type CreateReceivedInput struct {
+	Connection string   `json:"connection"`
+	KSeFNumber string   `json:"ksefNumber"`
+	Document   Ref      `json:"document"`
+	Supplier   Supplier `json:"supplier"`
+}
+
+// ImportResult is the result of ImportInvoice.
+type ImportResult struct {
+	DocumentID int64    `json:"documentId"`
+	Number     string   `json:"number,omitempty"` // Teamogy's registration number
+	Notes      []string `json:"notes,omitempty"`  // what a person should check
+	Existed    bool     `json:"existed,omitempty"`
+}

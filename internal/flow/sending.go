@@ -1,0 +1,153 @@
+package flow
+
+import "time"
+
+// SendInput is the input of SendInvoices. By hand {"connection":"acme"} is
+// enough; State is carried over by continue-as-new.
+type SendInput struct {
+	Connection string     `json:"connection"`
+	State      *SendState `json:"state,omitempty"`
+}
+
+// SendState is what SendInvoices remembers between its runs.
+type SendState struct {
+	Paused   string           `json:"paused,omitempty"`
+	Held     map[int64]string `json:"held,omitempty"` // document ID -> reason
+	LastPoll time.Time        `json:"lastPoll"`
+	Totals   SendTotals       `json:"totals"`
+}
+
+// SendTotals count since the first start of SendInvoices.
+type SendTotals struct {
+	Cycles  int `json:"cycles"`
+	Started int `json:"started"`
+}
+
+// SendStatus answers the Status query of SendInvoices.
+type SendStatus struct {
+	Connection string            `json:"connection"`
+	Doing      string            `json:"doing"`
+	Paused     string            `json:"paused,omitempty"`
+	Held       map[int64]string  `json:"held,omitempty"`
+	LastPoll   time.Time         `json:"lastPoll"`
+	NextPoll   time.Time         `json:"nextPoll"`
+	Last       *StartSendsResult `json:"last,omitempty"`
+	Totals     SendTotals        `json:"totals"`
+}
+
+// HoldChange is the input of the update Hold.
+type HoldChange struct {
+	DocumentID int64  `json:"documentId"`
+	Reason     string `json:"reason"` // required to hold
+	Release    bool   `json:"release,omitempty"`
+}
+
+// StartSendsInput asks for a SendInvoice for each ready document.
+type StartSendsInput struct {
+	Connection string  `json:"connection"`
+	Held       []int64 `json:"held,omitempty"`
+}
+
+// StartSendsResult counts what became of Teamogy's ready list.
+type StartSendsResult struct {
+	Ready    int      `json:"ready"`
+	Started  int      `json:"started"`
+	Running  int      `json:"running"`           // or done and not yet gone from the list
+	Held     int      `json:"held,omitempty"`    // by the update Hold
+	Refused  int      `json:"refused,omitempty"` // rejected or withdrawn, content unchanged
+	Deferred int      `json:"deferred,omitempty"`
+	Settings Settings `json:"settings"`
+}
+
+// SendInvoiceInput is the input of SendInvoice. By hand
+// {"connection":"acme","documentId":17} is enough.
+type SendInvoiceInput struct {
+	Connection string `json:"connection"`
+	DocumentID int64  `json:"documentId"`
+}
+
+// IssuedInvoice is the result of FetchIssuedXML.
+type IssuedInvoice struct {
+	Document Ref    `json:"document"`
+	Number   string `json:"number,omitempty"` // P_2
+	Buyer    string `json:"buyer,omitempty"`
+	Gross    string `json:"gross,omitempty"`
+	Currency string `json:"currency,omitempty"`
+	// Accepted is set when the record knows that KSeF has accepted the
+	// document before: there is nothing to send.
+	Accepted *Transmitted `json:"accepted,omitempty"`
+}
+
+// ValidateInput asks for the local check of an invoice.
+type ValidateInput struct {
+	Connection string `json:"connection"`
+	DocumentID int64  `json:"documentId"`
+	Document   Ref    `json:"document"`
+}
+
+// Validated is the result of ValidateInvoice.
+type Validated struct {
+	Form string `json:"form"` // "FA (3) 1-0E": the sessions' grouping
+}
+
+// TransmitInput is the input of the activity Transmit.
+type TransmitInput struct {
+	Connection string `json:"connection"`
+	DocumentID int64  `json:"documentId"`
+	Document   Ref    `json:"document"`
+	Form       string `json:"form"`
+}
+
+// Transmitted is KSeF's answer about an accepted invoice.
+type Transmitted struct {
+	DocumentID       int64     `json:"documentId"`
+	SHA256           string    `json:"sha256"`
+	KSeFNumber       string    `json:"ksefNumber"`
+	AcquisitionDate  time.Time `json:"acquisitionDate"`
+	Mode             string    `json:"mode,omitempty"` // Online or Offline
+	SessionReference string    `json:"sessionReference"`
+	InvoiceReference string    `json:"invoiceReference,omitempty"`
+	// Adopted says that KSeF called the invoice a duplicate of one with the
+	// same bytes: our own earlier success.
+	Adopted bool `json:"adopted,omitempty"`
+}
+
+// RecordNumberInput asks to write the KSeF number back.
+type RecordNumberInput struct {
+	Connection string      `json:"connection"`
+	DocumentID int64       `json:"documentId"`
+	Answer     Transmitted `json:"answer"`
+}
+
+// RecordRejectionInput asks to write a rejection to the document.
+type RecordRejectionInput struct {
+	Connection string `json:"connection"`
+	DocumentID int64  `json:"documentId"`
+	SHA256     string `json:"sha256,omitempty"`
+	Type       string `json:"type"`
+	Reason     string `json:"reason"`
+}
+
+// WithdrawalInput asks to note that a document was withdrawn before it was sent.
+type WithdrawalInput struct {
+	Connection string `json:"connection"`
+	DocumentID int64  `json:"documentId"`
+	SHA256     string `json:"sha256,omitempty"`
+}
+
+// Nothing is the result of activities that have none.
+type Nothing struct{}
+
+// UPO is the result of FetchUPO.
+type UPO struct {
+	Document  Ref    `json:"document"`
+	Available bool   `json:"available"`
+	Reason    string `json:"reason,omitempty"` // why it is not available
+}
+
+// SendResult is the result of SendInvoice.
+type SendResult struct {
+	KSeFNumber string `json:"ksefNumber"`
+	Adopted    bool   `json:"adopted,omitempty"`
+	UPO        UPO    `json:"upo"`
+}

@@ -1,0 +1,35 @@
+package flow
+
+// States of an invoice workflow, the values of the search attribute KsefState.
+const (
+	StateImporting    = "importing"
+	StateImported     = "imported"
+	StateNeedsCheck   = "imported-check"
+	StateSending      = "sending"
+	StateAccepted     = "accepted"
+	StateRejected     = "rejected"
+	StateWithdrawn    = "withdrawn"
+	StateFailed       = "failed"
+	StateAcceptedMore = "accepted-adopted"
+)
+
+// State is one row of the table of states.
+type State struct {
+	Name      string
+	Direction string
+	Meaning   string
+	NextMove  string // whose move it is
+}
+
+// States is the table that the documentation shows.
+var States = []State{
+	{StateImporting, DirectionReceived, "The invoice is being fetched from KSeF and created in Teamogy.", "teamogy-ksef"},
+	{StateImported, DirectionReceived, "The purchase invoice is in Teamogy.", "the approval process in Teamogy"},
+	{StateNeedsCheck, DirectionReceived, "The purchase invoice is in Teamogy, with a note on what to check.", "the accountant: follow the note on the document"},
+	{StateSending, DirectionSent, "The invoice is on its way to KSeF.", "teamogy-ksef, then KSeF"},
+	{StateAccepted, DirectionSent, "KSeF has accepted it; number and confirmation are recorded.", "nobody"},
+	{StateAcceptedMore, DirectionSent, "KSeF held the same bytes already; that number was taken over.", "nobody"},
+	{StateRejected, DirectionSent, "The invoice broke a rule; the reason stands on the document.", "the accountant: correct the invoice and mark it ready again"},
+	{StateWithdrawn, DirectionSent, "The workflow was cancelled before the invoice was sent.", "whoever cancelled it"},
+	{StateFailed, "", "The workflow ended with an error that is not the invoice's.", "the engineer: the workflow's failure says what to do"},
+}

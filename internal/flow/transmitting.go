@@ -1,0 +1,206 @@
+package flow
+
+import "time"
+
+// HandOver is one invoice on its way to KSeF: the address of the waiting
+// Transmit activity, and what is to be sent.
+type HandOver struct {
+	WorkflowID string `json:"w"`
+	RunID      string `json:"r"`
+	ActivityID string `json:"a"`
+	DocumentID int64  `json:"d"`
+	SHA256     string `json:"h"`
+	Form       string `json:"f,omitempty"`
+}
+
+// TransmitState is the input of TransmitInvoices: the connection, and what it
+// carries over continue-as-new.
+type TransmitState struct {
+	Connection string           `json:"connection"`
+	Pending    []HandOver       `json:"pending,omitempty"`
+	InFlight   []InFlight       `json:"inFlight,omitempty"`
+	Answered   []Answer         `json:"answered,omitempty"`
+	Sessions   []WaitingSession `json:"sessions,omitempty"`
+	Opens      []Spent          `json:"opens,omitempty"`
+	Sends      []Spent          `json:"sends,omitempty"`
+	Totals     TransmitTotals   `json:"totals"`
+}
+
+// InFlight is an invoice that a session has taken over.
+type InFlight struct {
+	HandOver
+	Session string `json:"s"`           // workflow ID of the TransmitSession
+	Moved   bool   `json:"m,omitempty"` // registered again since: deliver to the newer address too
+}
+
+// Answer remembers that a document's fate is in its record.
+type Answer struct {
+	DocumentID int64  `json:"d"`
+	SHA256     string `json:"h"`
+	RunID      string `json:"r,omitempty"` // the run that a rejection was for
+	Accepted   bool   `json:"k,omitempty"`
+}
+
+// WaitingSession is a session that was sent and whose answers are awaited.
+type WaitingSession struct {
+	ID    string    `json:"id"`
+	Since time.Time `json:"since"`
+	Sent  bool      `json:"sent"`
+}
+
+// TransmitTotals count since the first start of TransmitInvoices.
+type TransmitTotals struct {
+	Registered int `json:"registered"`
+	Sessions   int `json:"sessions"`
+	Answered   int `json:"answered"`
+	Again      int `json:"again"`
+}
+
+// TransmitStatus answers the Status query of TransmitInvoices.
+type TransmitStatus struct {
+	Connection string           `json:"connection"`
+	Doing      string           `json:"doing"`
+	Pending    int              `json:"pending"`
+	InFlight   int              `json:"inFlight"`
+	Sessions   []WaitingSession `json:"sessions,omitempty"`
+	Totals     TransmitTotals   `json:"totals"`
+}
+
+// PlanInput asks to keep a session's list in the archive.
+type PlanInput struct {
+	Connection string     `json:"connection"`
+	Items      []HandOver `json:"items"`
+}
+
+// SessionInput is the input of TransmitSession.
+type SessionInput struct {
+	Connection string  `json:"connection"`
+	List       ListRef `json:"list"`
+	TimeScale  float64 `json:"timeScale,omitempty"`
+}
+
+// Pace is what TransmitInvoices needs to pace its sessions.
+type Pace struct {
+	TimeScale float64 `json:"timeScale"`
+	Limits    Limits  `json:"limits"`
+}
+
+// BuildInput asks to prepare a session.
+type BuildInput struct {
+	Connection string  `json:"connection"`
+	List       ListRef `json:"list"`
+}
+
+// Built is a prepared session. Its indexes are positions in the list.
+type Built struct {
+	Plan      ListRef `json:"plan"` // of what to do with each of the list
+	Form      string  `json:"form,omitempty"`
+	Documents []int64 `json:"documents"`         // the list's document IDs
+	Send      []int   `json:"send,omitempty"`    // to be sent in a new session
+	Watch     []int   `json:"watch,omitempty"`   // sent before, and KSeF is still deciding
+	Decided   []int   `json:"decided,omitempty"` // KSeF has decided: the records know
+	Dropped   []int   `json:"dropped,omitempty"` // withdrawn, or nobody waits for them
+}
+
+// OpenInput asks to open a KSeF session.
+type OpenInput struct {
+	Connection string `json:"connection"`
+	Form       string `json:"form"`
+}
+
+// Opened is an open KSeF session. Its AES key is derived from the
+// deployment's secret and Salt.
+type Opened struct {
+	Reference string `json:"reference"`
+	Salt      string `json:"salt"`
+	Attempts  int    `json:"attempts"`
+}
+
+// SendToSessionInput asks to send some of a list into a session.
+type SendToSessionInput struct {
+	Connection string  `json:"connection"`
+	Session    Opened  `json:"session"`
+	Plan       ListRef `json:"plan"`
+	Send       []int   `json:"send"`
+}
+
+// SentToSession tells which of the plan reached KSeF.
+type SentToSession struct {
+	Sent int   `json:"sent"`
+	Left []int `json:"left,omitempty"` // not taken by KSeF: another session
+	// Refused are indexes that KSeF refused at once; their records know why.
+	Refused []int `json:"refused,omitempty"`
+}
+
+// CloseInput asks to close a session.
+type CloseInput struct {
+	Connection string `json:"connection"`
+	Reference  string `json:"reference"`
+}
+
+// AwaitInput asks to wait until KSeF has decided on more invoices.
+type AwaitInput struct {
+	Connection string  `json:"connection"`
+	Reference  string  `json:"reference,omitempty"`
+	Plan       ListRef `json:"plan"`
+	Open       []int   `json:"open"` // indexes of the plan that are undecided
+}
+
+// Awaited tells what moved.
+type Awaited struct {
+	Decided int  `json:"decided"` // how many of Open KSeF has decided on by its own count
+	Ended   bool `json:"ended"`   // the session has ended
+	Code    int  `json:"code"`    // its status
+}
+
+// Collected tells what became of the undecided invoices.
+type Collected struct {
+	Decided []int `json:"decided,omitempty"` // accepted or rejected: the records know
+	Again   []int `json:"again,omitempty"`   // not processed by KSeF: another session
+}
+
+// DeliverInput asks to answer the waiting Transmit activities.
+type DeliverInput struct {
+	Connection string  `json:"connection"`
+	List       ListRef `json:"list"`
+	Indexes    []int   `json:"indexes"`
+}
+
+// DeliverDirectInput asks to answer registrations whose answer is known.
+type DeliverDirectInput struct {
+	Connection string     `json:"connection"`
+	Items      []HandOver `json:"items"`
+}
+
+// Delivered counts the answers.
+type Delivered struct {
+	Delivered int      `json:"delivered"`
+	NotWaited int      `json:"notWaited,omitempty"` // nobody waits any more: the answer stays in the record
+	Unknown   []int64  `json:"unknown,omitempty"`   // documents without an answer in their record
+	Answers   []Answer `json:"answers,omitempty"`
+}
+
+// SessionSent is the signal that a session's invoices are all at KSeF and the
+// session is closed.
+type SessionSent struct {
+	ID    string `json:"id"`
+	Opens int    `json:"opens"` // requests spent on opening
+	Sends int    `json:"sends"` // requests spent on sending
+}
+
+// SessionDone is the signal that a session is over.
+type SessionDone struct {
+	ID      string   `json:"id"`
+	Answers []Answer `json:"answers,omitempty"`
+	Again   []int64  `json:"again,omitempty"` // documents that KSeF did not process
+}
+
+// CheckSessionsInput asks which sessions still run.
+type CheckSessionsInput struct {
+	IDs []string `json:"ids"`
+}
+
+// CheckedSessions lists the sessions that do not run any more.
+type CheckedSessions struct {
+	Gone []string `json:"gone,omitempty"`
+}

@@ -1,0 +1,533 @@
+// Package integration proves the whole product: real workflows and activities
+// on a real Temporal dev server, against both simulators over HTTP.
+package integration
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/youmark/pkcs8"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+
+	"teamogy-ksef/activities"
+	"teamogy-ksef/internal/archive"
+	"teamogy-ksef/internal/connection"
+	"teamogy-ksef/internal/devserver"
+	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/sessionkey"
+	"teamogy-ksef/internal/simulator/ksefsim"
+	"teamogy-ksef/internal/simulator/samples"
+	"teamogy-ksef/internal/simulator/teamogysim"
+	"teamogy-ksef/workflows"
+)
+
+// deadline is how long a test waits for anything to come about.
+const deadline = 90 * time.Second
+
+// timeScale makes an hour under production limits a minute.
+const timeScale = 60
+
+var (
+	server    *testsuite.DevServer
+	serverCLI string
+)
+
+func TestMain(m *testing.M) { os.Exit(runMain(m)) }
+
+func runMain(m *testing.M) int {
+	cli, err := devserver.FindCLI(filepath.Join("..", ".."))
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			fmt.Fprintln(os.Stderr, "integration tests need the Temporal CLI:", err)
+			return 1
+		}
+		return m.Run() // the tests skip
+	}
+	serverCLI = cli
+	arguments := []string{}
+	for _, name := range flow.SearchAttributes {
+		arguments = append(arguments, "--search-attribute", name+"=Keyword")
+	}
+	server, err = testsuite.StartDevServer(context.Background(), testsuite.DevServerOptions{
+		ExistingPath: cli, LogLevel: "error", ExtraArgs: arguments,
+		ClientOptions: &client.Options{Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))},
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "start the Temporal dev server:", err)
+		return 1
+	}
+	defer func() { _ = server.Stop() }()
+	return m.Run()
+}
+
+// bed is one connection with all that belongs to it: simulators, archive,
+// settings, and a worker on a task queue of its own.
+type bed struct {
+	*testing.T
+	client     client.Client
+	queue      string
+	connection string
+	nip        string
+	dir        string
+	archive    *archive.Archive
+	archiveURL string
+	secret     sessionkey.Secret
+	logs       *lockedBuffer
+
+	ksefURL, teamogyURL string
+	apiKey, keyPassword string
+	key                 *ecdsa.PrivateKey
+	wantTooMany         bool // the test asks for answers 429
+}
+
+type bedOptions struct {
+	ksef        ksefsim.Config
+	teamogy     teamogysim.Config
+	wrapKSeF    func(http.Handler) http.Handler
+	wrapTeamogy func(http.Handler) http.Handler
+	settings    map[string]string
+	noWorker    bool
+}
+
+var beds atomic.Int64
+
+func newBed(t *testing.T, change ...func(*bedOptions)) *bed {
+	t.Helper()
+	if server == nil {
+		t.Skip("no Temporal CLI: run `make tools`, or put one on PATH")
+	}
+	o := bedOptions{
+		ksef:    ksefsim.Config{TimeScale: timeScale, Control: true},
+		teamogy: teamogysim.DefaultConfig(),
+	}
+	o.teamogy.TimeScale = timeScale
+	o.settings = map[string]string{}
+	for _, c := range change {
+		c(&o)
+	}
+	n := beds.Add(1)
+	b := &bed{
+		T: t, client: server.Client(), dir: t.TempDir(), logs: &lockedBuffer{},
+		connection: fmt.Sprintf("bed%d", n), queue: fmt.Sprintf("bed%d", n), nip: samples.NIP(1000 + int(n)),
+		apiKey: "api-key-" + random(), keyPassword: "password-" + random(),
+	}
+	o.teamogy.APIKey = b.apiKey
+
+	ksef, err := ksefsim.New(o.ksef)
+	require.NoError(t, err)
+	b.ksefURL = b.serve(ksef.Handler(), o.wrapKSeF)
+	b.teamogyURL = b.serve(teamogysim.New(o.teamogy).Handler(), o.wrapTeamogy)
+	b.writeConnection(o.settings)
+
+	b.archiveURL, err = archive.FileURL(filepath.Join(b.dir, "archive"))
+	require.NoError(t, err)
+	b.archive, err = archive.Open(t.Context(), b.archiveURL)
+	require.NoError(t, err)
+	b.secret, err = sessionkey.LoadOrCreateSecret(filepath.Join(b.dir, "session.secret"))
+	require.NoError(t, err)
+	if !o.noWorker {
+		b.startWorker()
+	}
+	t.Cleanup(b.finish)
+	return b
+}
+
+func (b *bed) serve(h http.Handler, wrap func(http.Handler) http.Handler) string {
+	if wrap != nil {
+		h = wrap(h)
+	}
+	s := httptest.NewServer(h)
+	b.Cleanup(s.Close)
+	return s.URL
+}
+
+func (b *bed) startWorker() {
+	logger := slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	c, err := client.Dial(client.Options{HostPort: server.FrontendHostPort(), Logger: log.NewStructuredLogger(logger)})
+	require.NoError(b, err)
+	w := worker.New(c, b.queue, worker.Options{
+		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
+		Interceptors:               []interceptor.WorkerInterceptor{&activities.Heartbeats{}},
+		WorkerStopTimeout:          time.Second,
+	})
+	workflows.Register(w)
+	store := connection.NewStore(b.connectionsDir(), logger, activities.CheckSettings(time.Now))
+	activities.Register(w, activities.Dependencies{
+		Connections: activities.NewClients(store, b.archive, time.Now, logger),
+		Archive:     b.archive, Secret: b.secret, Now: time.Now, Logger: logger,
+	})
+	require.NoError(b, w.Start())
+	b.Cleanup(func() {
+		w.Stop()
+		c.Close()
+	})
+}
+
+// finish looks at what every test must leave behind.
+func (b *bed) finish() {
+	if b.Failed() {
+		b.Logf("worker log (end):\n%s", b.logs.end(6000))
+	}
+	if !b.wantTooMany && !b.Failed() {
+		require.Zero(b, b.tooMany(b.ksefURL), "KSeF answered 429")
+		require.Zero(b, b.tooMany(b.teamogyURL), "Teamogy answered 429")
+	}
+	for _, id := range []string{flow.ReceiveID(b.connection), flow.SendID(b.connection), flow.TransmitID(b.connection)} {
+		_ = b.client.TerminateWorkflow(context.Background(), id, "", "the test is over")
+	}
+}
+
+func (b *bed) connectionsDir() string { return filepath.Join(b.dir, "connections") }
+
+func (b *bed) writeConnection(more map[string]string) {
+	var err error
+	b.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(b, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		Subject: pkix.Name{
+			Country: []string{"PL"}, Organization: []string{"Próba Sp. z o.o."}, CommonName: "Próba Sp. z o.o.",
+			ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 97}, Value: "VATPL-" + b.nip}},
+		},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, b.key.Public(), b.key)
+	require.NoError(b, err)
+	sealed, err := pkcs8.MarshalPrivateKey(b.key, []byte(b.keyPassword), pkcs8.DefaultOpts)
+	require.NoError(b, err)
+	dir := b.connectionsDir()
+	require.NoError(b, os.MkdirAll(dir, 0o700))
+	for name, content := range map[string][]byte{
+		"cert.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		"key.pem":  pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: sealed}),
+		"password": []byte(b.keyPassword), "apikey": []byte(b.apiKey),
+	} {
+		require.NoError(b, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+	}
+	b.writeSettings(more)
+}
+
+// writeSettings writes the connection's file; it is read again by itself.
+func (b *bed) writeSettings(more map[string]string) {
+	settings := map[string]string{
+		"NIP": b.nip, "KSEF_ENVIRONMENT": "test", "KSEF_URL": b.ksefURL + "/v2",
+		"KSEF_CERTIFICATE_FILE": "cert.pem", "KSEF_PRIVATE_KEY_FILE": "key.pem", "KSEF_PRIVATE_KEY_PASSWORD_FILE": "password",
+		"TEAMOGY_URL": b.teamogyURL, "TEAMOGY_UNIT": "1", "TEAMOGY_API_KEY_FILE": "apikey",
+		"RECEIVE": "on", "RECEIVE_INTERVAL": "15m", "RECEIVE_FROM": time.Now().AddDate(0, 0, -20).Format(time.DateOnly),
+		"RECEIVE_OWNER": "2", "SEND": "on", "SEND_INTERVAL": "5m",
+		"SEND_READY_STATUS": "READY.FOR.KSEF", "SEND_SENT_STATUS": "SENT.TO.KSEF", "SEND_REJECTED_STATUS": "REJECTED.BY.KSEF",
+		"TIME_SCALE": fmt.Sprint(timeScale),
+	}
+	for k, v := range more {
+		settings[k] = v
+	}
+	var file strings.Builder
+	for k, v := range settings {
+		fmt.Fprintf(&file, "%s=%s\n", k, v)
+	}
+	require.NoError(b, os.WriteFile(filepath.Join(b.connectionsDir(), b.connection+".env"), []byte(file.String()), 0o600))
+}
+
+func (b *bed) sampleOptions() samples.Options {
+	warsaw, err := time.LoadLocation("Europe/Warsaw")
+	require.NoError(b, err)
+	return samples.Options{Seed: 1, OurNIP: b.nip, OurName: "Próba Sp. z o.o.", Today: time.Now().In(warsaw)}
+}
+
+// ---- Temporal ----
+
+func (b *bed) start(workflowType, id string, input any) client.WorkflowRun {
+	b.Helper()
+	run, err := b.client.ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{ID: id, TaskQueue: b.queue}, workflowType, input)
+	require.NoError(b, err)
+	return run
+}
+
+// within gives a context that ends with the test's patience.
+func (b *bed) within() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	b.Cleanup(cancel)
+	return ctx
+}
+
+// importOne starts an ImportInvoice by hand and waits for its end.
+func (b *bed) importOne(ksefNumber string) (flow.ImportResult, error) {
+	b.Helper()
+	run := b.start(flow.ImportInvoice, flow.ImportID(b.connection, ksefNumber), flow.ImportInput{Connection: b.connection, KSeFNumber: ksefNumber})
+	var result flow.ImportResult
+	err := run.Get(b.within(), &result)
+	return result, err
+}
+
+func (b *bed) startSend(documentID int64) client.WorkflowRun {
+	b.Helper()
+	return b.start(flow.SendInvoice, flow.SendInvoiceID(b.connection, documentID), flow.SendInvoiceInput{Connection: b.connection, DocumentID: documentID})
+}
+
+// sendOne starts a SendInvoice by hand and waits for its end.
+func (b *bed) sendOne(documentID int64) (flow.SendResult, error) {
+	b.Helper()
+	var result flow.SendResult
+	err := b.startSend(documentID).Get(b.within(), &result)
+	return result, err
+}
+
+// eventually waits for a condition, looking again and again until the
+// deadline.
+func (b *bed) eventually(what string, condition func() bool) {
+	b.Helper()
+	require.Eventually(b, condition, deadline, 50*time.Millisecond, what)
+}
+
+// ---- control APIs of the simulators ----
+
+type seededInvoice struct {
+	KSeFNumber    string `json:"ksefNumber"`
+	SHA256        string `json:"sha256"`
+	InvoiceNumber string `json:"invoiceNumber"`
+}
+
+func (b *bed) seedKSeF(buyer string, invoices ...map[string]any) []seededInvoice {
+	b.Helper()
+	var out struct{ Invoices []seededInvoice }
+	b.control(http.MethodPost, b.ksefURL+"/_sim/seed", map[string]any{"buyerNip": buyer, "invoices": invoices}, &out)
+	require.Len(b, out.Invoices, len(invoices))
+	return out.Invoices
+}
+
+func xmlOf(content []byte) map[string]any { return map[string]any{"xml": content} }
+
+type issuedDocument struct {
+	ID     int64  `json:"id"`
+	Number string `json:"number"`
+	SHA256 string `json:"sha256"`
+}
+
+func (b *bed) seedReady(number string, xml []byte) issuedDocument {
+	b.Helper()
+	var out struct{ Documents []issuedDocument }
+	b.control(http.MethodPost, b.teamogyURL+"/_sim/seed", map[string]any{"documents": []map[string]any{
+		{"type": "INVOICE.SALES", "status": "READY.FOR.KSEF", "number": number, "xml": xml},
+	}}, &out)
+	require.Len(b, out.Documents, 1)
+	return out.Documents[0]
+}
+
+func (b *bed) seedCompanies(companies ...map[string]any) []int64 {
+	b.Helper()
+	var out struct{ Companies []struct{ ID int64 } }
+	b.control(http.MethodPost, b.teamogyURL+"/_sim/seed", map[string]any{"companies": companies}, &out)
+	var ids []int64
+	for _, c := range out.Companies {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+type teamogyDocument struct {
+	ID         int64          `json:"id"`
+	Type       string         `json:"type"`
+	Status     string         `json:"status"`
+	Number     string         `json:"number"`
+	CompanyID  int64          `json:"companyId"`
+	Tags       []string       `json:"tags"`
+	Properties map[string]any `json:"properties"`
+	CreatedVia string         `json:"createdVia"`
+}
+
+func (d teamogyDocument) property(key string) string {
+	if v, there := d.Properties[key]; there && v != nil {
+		return fmt.Sprint(v)
+	}
+	return ""
+}
+
+func (b *bed) documents() []teamogyDocument {
+	b.Helper()
+	var out struct{ Documents []teamogyDocument }
+	b.control(http.MethodGet, b.teamogyURL+"/_sim/documents", nil, &out)
+	return out.Documents
+}
+
+func (b *bed) document(id int64) teamogyDocument {
+	b.Helper()
+	for _, d := range b.documents() {
+		if d.ID == id {
+			return d
+		}
+	}
+	require.Failf(b, "no such document", "%d", id)
+	return teamogyDocument{}
+}
+
+// received are the documents that carry a KSeF number.
+func (b *bed) received(ksefNumber string) []teamogyDocument {
+	b.Helper()
+	var found []teamogyDocument
+	for _, d := range b.documents() {
+		if d.CreatedVia == "post" && d.property("ksefNumber") == ksefNumber {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
+type ksefInvoice struct {
+	KSeFNumber    string `json:"ksefNumber"`
+	SHA256        string `json:"sha256"`
+	InvoiceNumber string `json:"invoiceNumber"`
+	Origin        string `json:"origin"`
+	Submissions   int    `json:"submissions"`
+	Status        int    `json:"status"`
+}
+
+// atKSeF are the invoices that KSeF has got in sessions.
+func (b *bed) atKSeF() []ksefInvoice {
+	b.Helper()
+	var out struct{ Invoices []ksefInvoice }
+	b.control(http.MethodGet, b.ksefURL+"/_sim/invoices", nil, &out)
+	var sent []ksefInvoice
+	for _, i := range out.Invoices {
+		if i.Origin == "session" {
+			sent = append(sent, i)
+		}
+	}
+	return sent
+}
+
+// submissions counts the POSTs of an invoice by its hash.
+func (b *bed) submissions(sha256 string) int {
+	b.Helper()
+	var out []struct {
+		SHA256 string `json:"sha256"`
+	}
+	raw := b.controlRaw(http.MethodGet, b.ksefURL+"/_sim/submissions", nil)
+	if err := json.Unmarshal(raw, &out); err != nil {
+		var wrapped struct {
+			Submissions []struct {
+				SHA256 string `json:"sha256"`
+			} `json:"submissions"`
+		}
+		require.NoError(b, json.Unmarshal(raw, &wrapped))
+		out = wrapped.Submissions
+	}
+	n := 0
+	for _, s := range out {
+		if s.SHA256 == sha256 {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *bed) tooMany(base string) int {
+	b.Helper()
+	var out struct {
+		TooManyRequests int `json:"tooManyRequests"`
+	}
+	b.control(http.MethodGet, base+"/_sim/counters", nil, &out)
+	return out.TooManyRequests
+}
+
+// requests counts the answers to one operation.
+func (b *bed) requests(base, operation string) int {
+	b.Helper()
+	var out struct{ Requests map[string]map[string]int }
+	b.control(http.MethodGet, base+"/_sim/counters", nil, &out)
+	n := 0
+	for _, count := range out.Requests[operation] {
+		n += count
+	}
+	return n
+}
+
+func (b *bed) fault(base string, fault map[string]any) {
+	b.Helper()
+	b.control(http.MethodPost, base+"/_sim/faults", fault, nil)
+}
+
+func (b *bed) control(method, url string, body, into any) {
+	b.Helper()
+	raw := b.controlRaw(method, url, body)
+	if into != nil {
+		require.NoError(b, json.Unmarshal(raw, into), "%s %s: %s", method, url, raw)
+	}
+}
+
+func (b *bed) controlRaw(method, url string, body any) []byte {
+	b.Helper()
+	var reader io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		require.NoError(b, err)
+		reader = bytes.NewReader(raw)
+	}
+	request, err := http.NewRequestWithContext(context.Background(), method, url, reader)
+	require.NoError(b, err)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(b, err)
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	require.NoError(b, err)
+	require.Less(b, response.StatusCode, 300, "%s %s: %s", method, url, raw)
+	return raw
+}
+
+// ---- small things ----
+
+func random() string {
+	raw := make([]byte, 12)
+	_, _ = rand.Read(raw)
+	return hex.EncodeToString(raw)
+}
+
+// lockedBuffer collects the worker's log.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *lockedBuffer) end(n int) string {
+	s := l.String()
+	return s[max(0, len(s)-n):]
+}

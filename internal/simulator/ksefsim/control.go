@@ -1,0 +1,361 @@
+package ksefsim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxControlBody bounds a request to the control API in bytes.
+const maxControlBody = 256 << 20
+
+// registerControl adds the control API: seeding, inspection, faults and
+// forced outcomes. It answers loopback callers only.
+func (s *Simulator) registerControl(mux *http.ServeMux) {
+	for pattern, handle := range map[string]func(*http.Request) (any, error){
+		"GET /_sim/health":       s.simHealth,
+		"POST /_sim/seed":        s.simSeed,
+		"POST /_sim/reset":       s.simReset,
+		"GET /_sim/invoices":     s.simInvoices,
+		"GET /_sim/submissions":  s.simSubmissions,
+		"GET /_sim/counters":     s.simCounters,
+		"POST /_sim/faults":      s.simAddFault,
+		"GET /_sim/faults":       s.simFaults,
+		"DELETE /_sim/faults":    s.simClearFaults,
+		"POST /_sim/permissions": s.simPermissions,
+		"POST /_sim/verdict":     s.simVerdict,
+		"GET /_sim/verdict":      s.simVerdicts,
+		"POST /_sim/hold":        s.simHold,
+		"POST /_sim/release":     s.simRelease,
+	} {
+		mux.Handle(pattern, s.control(handle))
+	}
+	mux.Handle("GET /_sim/invoices/{ksefNumber}", loopbackOnly(http.HandlerFunc(s.simRaw)))
+}
+
+// control wraps a handler: loopback only, JSON out, errors as 400.
+func (s *Simulator) control(handle func(*http.Request) (any, error)) http.Handler {
+	return loopbackOnly(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxControlBody)
+		status := http.StatusOK
+		answer, err := handle(r)
+		if err != nil {
+			status, answer = http.StatusBadRequest, map[string]string{"error": err.Error()}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(answer) // the caller may be gone
+	}))
+}
+
+func loopbackOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ip := net.ParseIP(clientIP(r)); ip == nil || !ip.IsLoopback() {
+			http.Error(w, "the control API answers loopback callers only", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// read decodes a control request and refuses unknown fields, so that a typing
+// error shows.
+func read(r *http.Request, v any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read the request: %w", err)
+	}
+	return nil
+}
+
+var done = map[string]bool{"ok": true}
+
+func (s *Simulator) simHealth(*http.Request) (any, error) {
+	return map[string]any{
+		"status": "ok", "now": stamp(s.now()), "timeScale": s.cfg.TimeScale, "limits": s.cfg.Limits,
+	}, nil
+}
+
+func (s *Simulator) simReset(*http.Request) (any, error) {
+	s.reset()
+	return done, nil
+}
+
+// seedRequest is the body of POST /_sim/seed.
+type seedRequest struct {
+	BuyerNIP string        `json:"buyerNip"`
+	Invoices []seedInvoice `json:"invoices"`
+}
+
+// seedInvoice is one invoice to be held as already accepted. The optional
+// fields replace what the XML says; they are all there is for an XML that
+// cannot be read.
+type seedInvoice struct {
+	XML           []byte `json:"xml"`
+	KSeFNumber    string `json:"ksefNumber"`
+	InvoiceNumber string `json:"invoiceNumber"`
+	SellerNIP     string `json:"sellerNip"`
+	SellerName    string `json:"sellerName"`
+	Gross         string `json:"gross"`
+	Currency      string `json:"currency"`
+	IssueDate     string `json:"issueDate"`
+}
+
+func (s *Simulator) simSeed(r *http.Request) (any, error) {
+	var body seedRequest
+	if err := read(r, &body); err != nil {
+		return nil, err
+	}
+	if body.BuyerNIP != "" && !nipPattern.MatchString(body.BuyerNIP) {
+		return nil, fmt.Errorf("buyerNip %q is no NIP", body.BuyerNIP)
+	}
+	now := s.now()
+	records := make([]*record, 0, len(body.Invoices))
+	for i, seed := range body.Invoices {
+		if len(seed.XML) == 0 {
+			return nil, fmt.Errorf("invoice %d: xml is empty", i)
+		}
+		if seed.KSeFNumber != "" && !ksefNumberPattern.MatchString(seed.KSeFNumber) {
+			return nil, fmt.Errorf("invoice %d: ksefNumber %q is no KSeF number", i, seed.KSeFNumber)
+		}
+		if seed.SellerNIP != "" && !nipPattern.MatchString(seed.SellerNIP) {
+			return nil, fmt.Errorf("invoice %d: sellerNip %q is no NIP", i, seed.SellerNIP)
+		}
+		records = append(records, s.seeded(body.BuyerNIP, seed, now))
+	}
+	s.lock(now)
+	defer s.mu.Unlock()
+	list := []map[string]string{}
+	for _, rec := range records {
+		if rec.number != "" && s.store.byNumber[rec.number] != nil {
+			return nil, fmt.Errorf("KSeF number %s is taken", rec.number)
+		}
+		s.accept(rec)
+		list = append(list, map[string]string{
+			"ksefNumber": rec.number, "sha256": rec.hash, "invoiceNumber": rec.invoice.number,
+		})
+	}
+	return map[string]any{"invoices": list}, nil
+}
+
+// seeded makes the record of a seeded invoice. Its session is one of nobody.
+func (s *Simulator) seeded(buyerNIP string, seed seedInvoice, now time.Time) *record {
+	v, err := readInvoice(seed.XML)
+	if err != nil {
+		v = invoice{} // half of a broken document is worth nothing
+	}
+	v.values = nil
+	for field, given := range map[*string]string{
+		&v.number: seed.InvoiceNumber, &v.sellerNIP: seed.SellerNIP, &v.sellerName: seed.SellerName,
+		&v.gross: seed.Gross, &v.currency: seed.Currency, &v.issueDate: seed.IssueDate,
+	} {
+		if given != "" {
+			*field = given
+		}
+	}
+	form := v.form
+	if !slices.Contains(formCodes, form) {
+		form = formCode{"FA (3)", "1-0E", "FA"}
+	}
+	return &record{
+		number: seed.KSeFNumber, xml: seed.XML, hash: hexSHA256(seed.XML), invoice: v, form: form,
+		mode: modeOnline, invoicing: now, acquired: now, buyerNIP: buyerNIP, sessionRef: newReference(kindSession, now),
+		contextNIP: v.sellerNIP,
+	}
+}
+
+func (s *Simulator) simInvoices(*http.Request) (any, error) {
+	s.lock(s.now())
+	defer s.mu.Unlock()
+	submitted := map[string]int{}
+	for _, i := range s.submissions {
+		submitted[i.hash]++
+	}
+	list := make([]map[string]any, 0, len(s.store.order))
+	for _, r := range s.store.order {
+		item := map[string]any{
+			"ksefNumber": r.number, "sha256": r.hash, "size": len(r.xml), "invoiceNumber": r.invoice.number,
+			"sellerNip": r.invoice.sellerNIP, "buyerNip": r.buyerNIP, "origin": "seed",
+			"sessionReference": "", "invoiceReference": "", "status": invoiceAccepted,
+			"contextNip": r.contextNIP, "submissions": submitted[r.hash],
+		}
+		if item["buyerNip"] == "" && r.invoice.buyer.idType == "Nip" {
+			item["buyerNip"] = r.invoice.buyer.id
+		}
+		if r.sent != nil {
+			item["origin"], item["sessionReference"], item["invoiceReference"] = "session", r.sessionRef, r.sent.ref
+		}
+		list = append(list, item)
+	}
+	return map[string]any{"invoices": list}, nil
+}
+
+func (s *Simulator) simRaw(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	rec := s.store.byNumber[r.PathValue("ksefNumber")]
+	s.mu.Unlock()
+	if rec == nil {
+		http.Error(w, "no such invoice", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	_, _ = w.Write(rec.xml) // the caller may be gone
+}
+
+func (s *Simulator) simSubmissions(*http.Request) (any, error) {
+	now := s.now()
+	s.lock(now)
+	defer s.mu.Unlock()
+	list := make([]map[string]any, 0, len(s.submissions))
+	for _, i := range s.submissions {
+		item := map[string]any{
+			"sha256": i.hash, "invoiceNumber": i.invoice.number, "sessionReference": i.session.ref,
+			"invoiceReference": i.ref, "contextNip": i.session.auth.context.nip, "status": i.status(now).Code,
+			"ksefNumber": "",
+		}
+		if i.record != nil {
+			item["ksefNumber"] = i.record.number
+		}
+		list = append(list, item)
+	}
+	return list, nil
+}
+
+func (s *Simulator) simCounters(*http.Request) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	requests := map[string]map[string]int{}
+	for op, byStatus := range s.requests {
+		requests[op] = map[string]int{}
+		for status, n := range byStatus {
+			requests[op][status] = n
+		}
+	}
+	return map[string]any{"requests": requests, "tooManyRequests": s.tooManyRequests}, nil
+}
+
+func (s *Simulator) simAddFault(r *http.Request) (any, error) {
+	var f fault
+	if err := read(r, &f); err != nil {
+		return nil, err
+	}
+	return s.faults.add(f)
+}
+
+func (s *Simulator) simFaults(*http.Request) (any, error) {
+	return map[string]any{"faults": s.faults.all()}, nil
+}
+
+func (s *Simulator) simClearFaults(*http.Request) (any, error) {
+	s.faults.reset()
+	return done, nil
+}
+
+// simPermissions sets what a context may do; null restores the default. As in
+// KSeF, issued access tokens keep what they have; dropTokens makes them
+// invalid instead.
+func (s *Simulator) simPermissions(r *http.Request) (any, error) {
+	var body struct {
+		NIP         string    `json:"nip"`
+		Permissions *[]string `json:"permissions"`
+		DropTokens  bool      `json:"dropTokens"`
+	}
+	if err := read(r, &body); err != nil {
+		return nil, err
+	}
+	if !nipPattern.MatchString(body.NIP) {
+		return nil, fmt.Errorf("nip %q is no NIP", body.NIP)
+	}
+	s.lock(s.now())
+	defer s.mu.Unlock()
+	if body.Permissions == nil {
+		delete(s.permissions, body.NIP)
+	} else {
+		s.permissions[body.NIP] = *body.Permissions
+	}
+	for text, t := range s.tokens {
+		if body.DropTokens && t.auth.context.nip == body.NIP {
+			delete(s.tokens, text)
+		}
+	}
+	return done, nil
+}
+
+func (s *Simulator) simVerdict(r *http.Request) (any, error) {
+	var v forcedVerdict
+	if err := read(r, &v); err != nil {
+		return nil, err
+	}
+	if v.InvoiceNumber == "" {
+		return nil, errors.New("invoiceNumber is missing")
+	}
+	if v.Code != 0 && (v.Code < invoiceAccepted || v.Code > 599) {
+		return nil, fmt.Errorf("code %d: must be 200 to 599, or 0 for a delay only", v.Code)
+	}
+	if v.Times == 0 {
+		v.Times = 1
+	}
+	v.Fired = 0
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.verdicts = append(s.verdicts, &v)
+	return done, nil
+}
+
+func (s *Simulator) simVerdicts(*http.Request) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]forcedVerdict, 0, len(s.verdicts))
+	for _, v := range s.verdicts {
+		list = append(list, *v)
+	}
+	return map[string]any{"verdicts": list}, nil
+}
+
+func (s *Simulator) simHold(r *http.Request) (any, error) {
+	number, err := readInvoiceNumber(r)
+	if err != nil {
+		return nil, err
+	}
+	s.lock(s.now())
+	defer s.mu.Unlock()
+	s.held[number] = true
+	return done, nil
+}
+
+func (s *Simulator) simRelease(r *http.Request) (any, error) {
+	number, err := readInvoiceNumber(r)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	s.lock(now)
+	defer s.mu.Unlock()
+	delete(s.held, number)
+	for _, i := range s.pending {
+		if i.invoice.number == number && i.dueAt.Before(now) {
+			i.dueAt = now
+		}
+	}
+	return done, nil
+}
+
+func readInvoiceNumber(r *http.Request) (string, error) {
+	var body struct {
+		InvoiceNumber string `json:"invoiceNumber"`
+	}
+	if err := read(r, &body); err != nil {
+		return "", err
+	}
+	if strings.TrimSpace(body.InvoiceNumber) == "" {
+		return "", errors.New("invoiceNumber is missing")
+	}
+	return body.InvoiceNumber, nil
+}

@@ -1,0 +1,283 @@
+package ksefsim
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+)
+
+const (
+	// sessionLife is how long an online session stays open; it is real and not
+	// extended by activity.
+	sessionLife = 12 * time.Hour
+	// maxSessionInvoices is the number of invoices that a session takes.
+	maxSessionInvoices = 10_000
+	// Invoice sizes in bytes: 1 MB is 1,000,000 bytes.
+	maxInvoiceBytes           = 1_000_000
+	maxInvoiceAttachmentBytes = 3_000_000
+)
+
+// formCode names the structure of a session's invoices.
+type formCode struct {
+	SystemCode    string `json:"systemCode"`
+	SchemaVersion string `json:"schemaVersion"`
+	Value         string `json:"value"`
+}
+
+// formCodes are the structures that TEST admits.
+var formCodes = []formCode{
+	{"FA (2)", "1-0E", "FA"},
+	{"FA (3)", "1-0E", "FA"},
+	{"PEF (3)", "2-1", "PEF"},
+	{"PEF_KOR (3)", "2-1", "PEF"},
+	{"FA_RR (1)", "1-1E", "FA_RR"},
+}
+
+// session is one online session.
+type session struct {
+	ref        string
+	auth       *authentication // who opened it
+	form       formCode
+	created    time.Time
+	updated    time.Time
+	validUntil time.Time
+	closedAt   time.Time // zero while open
+
+	key, iv   []byte
+	keyBroken bool // the key cannot be used: shows as 415 after a while
+
+	invoices []*sentInvoice
+	code     int
+	endedAt  time.Time
+	upoRef   string
+	upo      []byte // made when first asked for
+}
+
+// openOnline answers POST /sessions/online. A key that cannot be decrypted is
+// no error here: the session turns to 415 later.
+func (s *Simulator) openOnline(c *call) (*reply, error) {
+	var body struct {
+		FormCode   *formCode `json:"formCode"`
+		Encryption *struct {
+			EncryptedSymmetricKey string  `json:"encryptedSymmetricKey"`
+			InitializationVector  string  `json:"initializationVector"`
+			PublicKeyID           *string `json:"publicKeyId"`
+		} `json:"encryption"`
+	}
+	if err := c.decode(&body); err != nil {
+		return nil, err
+	}
+	if body.FormCode == nil || body.Encryption == nil {
+		return nil, invalid("Pola formCode i encryption są wymagane.")
+	}
+	if !slices.Contains(formCodes, *body.FormCode) {
+		return nil, invalid("Wskazany kod formularza nie jest wspierany.")
+	}
+	wrapped, err := base64.StdEncoding.DecodeString(body.Encryption.EncryptedSymmetricKey)
+	if err != nil || len(wrapped) == 0 {
+		return nil, invalid("encryption.encryptedSymmetricKey: oczekiwano Base64.")
+	}
+	iv, err := base64.StdEncoding.DecodeString(body.Encryption.InitializationVector)
+	if err != nil || len(iv) == 0 {
+		return nil, invalid("encryption.initializationVector: oczekiwano Base64.")
+	}
+	id := ""
+	if body.Encryption.PublicKeyID != nil {
+		id = *body.Encryption.PublicKeyID
+	}
+	keys := s.keys.symmetric(id)
+	if len(keys) == 0 {
+		return nil, refuse(21470, "Klucz o identyfikatorze "+id+" nie jest wspierany.")
+	}
+	n := &session{
+		ref: newReference(kindSession, c.now), auth: c.token.auth, form: *body.FormCode,
+		created: c.now, updated: c.now, validUntil: c.now.Add(sessionLife), iv: iv, code: sessionOpen,
+	}
+	for _, key := range keys {
+		if n.key, err = rsa.DecryptOAEP(sha256.New(), nil, key.private, wrapped, nil); err == nil {
+			break
+		}
+	}
+	n.keyBroken = err != nil || len(n.key) != 32 || len(iv) != aes.BlockSize
+
+	s.lock(c.now)
+	defer s.mu.Unlock()
+	s.sessions[n.ref] = n
+	s.sessionOrder = append(s.sessionOrder, n)
+	s.unfinished = append(s.unfinished, n)
+	return jsonReply(http.StatusCreated, map[string]any{"referenceNumber": n.ref, "validUntil": stamp(n.validUntil)})
+}
+
+// sendInvoice answers POST /sessions/online/{ref}/invoices. What it checks is
+// the encrypted content; the invoice itself is judged later.
+func (s *Simulator) sendInvoice(c *call) (*reply, error) {
+	var body struct {
+		InvoiceHash             string  `json:"invoiceHash"`
+		InvoiceSize             int64   `json:"invoiceSize"`
+		EncryptedInvoiceHash    string  `json:"encryptedInvoiceHash"`
+		EncryptedInvoiceSize    int64   `json:"encryptedInvoiceSize"`
+		EncryptedInvoiceContent string  `json:"encryptedInvoiceContent"`
+		OfflineMode             bool    `json:"offlineMode"`
+		HashOfCorrectedInvoice  *string `json:"hashOfCorrectedInvoice"`
+	}
+	if err := c.decode(&body); err != nil {
+		return nil, err
+	}
+	for name, hash := range map[string]string{"invoiceHash": body.InvoiceHash, "encryptedInvoiceHash": body.EncryptedInvoiceHash} {
+		if !isHash(hash) {
+			return nil, invalid(name + ": oczekiwano skrótu SHA-256 w Base64.")
+		}
+	}
+	corrected := ""
+	if body.HashOfCorrectedInvoice != nil {
+		if corrected = *body.HashOfCorrectedInvoice; !isHash(corrected) || !body.OfflineMode {
+			return nil, invalid("hashOfCorrectedInvoice: oczekiwano skrótu SHA-256 w Base64 i offlineMode = true.")
+		}
+	}
+	if body.InvoiceSize < 1 || body.EncryptedInvoiceSize < 1 {
+		return nil, invalid("invoiceSize i encryptedInvoiceSize muszą być dodatnie.")
+	}
+	if body.InvoiceSize > maxInvoiceAttachmentBytes {
+		return nil, invalid("invoiceSize: przekroczono dozwolony rozmiar faktury.")
+	}
+	cipherText, err := base64.StdEncoding.DecodeString(body.EncryptedInvoiceContent)
+	if err != nil {
+		return nil, invalid("encryptedInvoiceContent: oczekiwano Base64.")
+	}
+	ref := c.r.PathValue("ref")
+	if err := s.checkSendable(c, ref, corrected); err != nil {
+		return nil, err
+	}
+	if int64(len(cipherText)) != body.EncryptedInvoiceSize {
+		return nil, refuse(21402, "Długość treści nie zgadza się z rozmiarem pliku.")
+	}
+	if hashBase64(cipherText) != body.EncryptedInvoiceHash {
+		return nil, refuse(21403, "Skrót treści nie zgadza się ze skrótem pliku.")
+	}
+
+	s.lock(c.now)
+	n := s.sessions[ref]
+	s.mu.Unlock()
+	inv := &sentInvoice{
+		ref: newReference(kindInvoice, c.now), session: n, sentAt: c.now,
+		declaredHash: body.InvoiceHash, offline: body.OfflineMode, correctedHash: corrected,
+	}
+	inv.examine(cipherText, body.InvoiceSize)
+
+	s.lock(c.now)
+	defer s.mu.Unlock()
+	if n.code != sessionOpen || len(n.invoices) >= maxSessionInvoices { // changed meanwhile
+		return nil, refuse(21180, "Status sesji "+itoa(n.code)+" uniemożliwia wysyłkę faktur.")
+	}
+	n.invoices = append(n.invoices, inv)
+	n.updated = c.now
+	inv.ordinal = len(n.invoices)
+	inv.halfAt, inv.dueAt = c.now.Add(s.cfg.InvoiceDelay/2), c.now.Add(s.cfg.InvoiceDelay)
+	if v := s.takeVerdict(inv.invoice.number); v != nil {
+		inv.forced = v
+		inv.dueAt = inv.dueAt.Add(time.Duration(v.DelaySeconds * float64(time.Second) / s.cfg.TimeScale))
+	}
+	s.pending = append(s.pending, inv)
+	s.submissions = append(s.submissions, inv)
+	return jsonReply(http.StatusAccepted, map[string]any{"referenceNumber": inv.ref})
+}
+
+// checkSendable refuses an invoice for a session that cannot take it.
+func (s *Simulator) checkSendable(c *call, ref, corrected string) error {
+	s.lock(c.now)
+	defer s.mu.Unlock()
+	n, err := s.ownSession(c, ref)
+	if err != nil {
+		return err
+	}
+	if n.code != sessionOpen {
+		return refuse(21180, "Status sesji "+itoa(n.code)+" uniemożliwia wysyłkę faktur.")
+	}
+	if len(n.invoices) >= maxSessionInvoices {
+		return refuse(21155, fmt.Sprintf("Sesja o numerze referencyjnym %s osiągnęła dozwolony limit liczby faktur %d.", ref, maxSessionInvoices))
+	}
+	if corrected == "" {
+		return nil
+	}
+	for _, other := range s.submissions {
+		if other.session.auth.context != c.token.auth.context || other.code != invoiceAccepted {
+			continue
+		}
+		if other.declaredHash == corrected {
+			return refuse(21167, "Nie można wysłać korekty technicznej do prawidłowo przetworzonej faktury.")
+		}
+		if other.correctedHash == corrected {
+			return refuse(21166, "Faktura posiada już przetworzoną prawidłowo korektę techniczną.")
+		}
+	}
+	return nil
+}
+
+// closeOnline answers POST /sessions/online/{ref}/close.
+func (s *Simulator) closeOnline(c *call) (*reply, error) {
+	s.lock(c.now)
+	defer s.mu.Unlock()
+	n, err := s.ownSession(c, c.r.PathValue("ref"))
+	if err != nil {
+		return nil, err
+	}
+	if n.code != sessionOpen {
+		return nil, refuse(21180, "Status sesji "+itoa(n.code)+" uniemożliwia jej zamknięcie.")
+	}
+	n.code, n.closedAt, n.updated = sessionClosed, c.now, c.now
+	return &reply{status: http.StatusNoContent}, nil
+}
+
+// ownSession finds a session that a call may use. The lock must be held.
+func (s *Simulator) ownSession(c *call, ref string) (*session, error) {
+	n := s.sessions[ref]
+	if n == nil || n.auth.context != c.token.auth.context {
+		return nil, refuse(21173, "Sesja o numerze referencyjnym "+ref+" nie została odnaleziona.")
+	}
+	if n.auth.subject != c.token.auth.subject && !c.token.may("Introspection") {
+		return nil, noAccess()
+	}
+	return n, nil
+}
+
+// decrypt undoes AES-256-CBC with PKCS #7 padding; the IV is not part of the
+// text.
+func decrypt(key, iv, text []byte) ([]byte, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) == 0 || len(text)%aes.BlockSize != 0 || len(iv) != aes.BlockSize {
+		return nil, errors.New("length is no multiple of the block size")
+	}
+	plain := make([]byte, len(text))
+	cipher.NewCBCDecrypter(block, iv).CryptBlocks(plain, text)
+	pad := int(plain[len(plain)-1])
+	if pad < 1 || pad > aes.BlockSize {
+		return nil, errors.New("padding is wrong")
+	}
+	for _, b := range plain[len(plain)-pad:] {
+		if int(b) != pad {
+			return nil, errors.New("padding is wrong")
+		}
+	}
+	return plain[:len(plain)-pad], nil
+}
+
+func isHash(s string) bool {
+	sum, err := base64.StdEncoding.DecodeString(s)
+	return err == nil && len(sum) == sha256.Size
+}
+
+func hexSHA256(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,250 @@
+package ksefsim
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Limits on request bodies in bytes. An invoice of 3 MB arrives as about 4 MB
+// of Base64.
+const (
+	maxBody     = 64 << 10
+	maxAuthBody = 512 << 10
+	maxSendBody = 6 << 20
+)
+
+// operation is one endpoint.
+type operation struct {
+	name    string // METHOD and path template without /v2; faults and counters use it
+	open    bool   // needs no Bearer
+	kinds   []tokenKind
+	anyOf   []string // permissions of which one is needed
+	group   string   // quota group; "" for none
+	maxBody int64
+	handle  func(*call) (*reply, error)
+}
+
+// call is one request on its way through an operation.
+type call struct {
+	r       *http.Request
+	ip      string
+	now     time.Time
+	token   *token
+	body    []byte
+	baseURL string
+}
+
+// reply is an answer before it is written, so that a fault can still take it
+// away after everything was committed.
+type reply struct {
+	status      int
+	contentType string
+	body        []byte
+	header      http.Header
+}
+
+func jsonReply(status int, v any) (*reply, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return &reply{status: status, contentType: "application/json; charset=utf-8", body: body}, nil
+}
+
+// xmlReply is a document with the hash header that downloads carry.
+func xmlReply(body []byte) *reply {
+	return &reply{
+		status: http.StatusOK, contentType: "application/xml", body: body,
+		header: http.Header{"X-Ms-Meta-Hash": {hashBase64(body)}},
+	}
+}
+
+// operations lists every endpoint of the simulated API.
+func (s *Simulator) operations() []*operation {
+	access := []tokenKind{accessToken}
+	write := []string{"InvoiceWrite", "PefInvoiceWrite", "EnforcementOperations"}
+	status := []string{"InvoiceWrite", "Introspection", "PefInvoiceWrite", "EnforcementOperations"}
+	read := []string{"InvoiceRead"}
+	return []*operation{
+		{name: "GET /security/public-key-certificates", open: true, group: groupPublic, handle: s.publicKeys},
+		{name: "POST /auth/challenge", open: true, group: groupPublic, handle: s.challenge},
+		{name: "POST /auth/xades-signature", open: true, group: groupPublic, maxBody: maxAuthBody, handle: s.authenticateXAdES},
+		{name: "GET /auth/{ref}", kinds: []tokenKind{authenticationToken}, group: groupPublic, handle: s.authStatus},
+		{name: "POST /auth/token/redeem", kinds: []tokenKind{authenticationToken}, group: groupPublic, handle: s.redeem},
+		{name: "POST /auth/token/refresh", kinds: []tokenKind{refreshToken}, group: groupPublic, handle: s.refresh},
+		{name: "DELETE /auth/sessions/current", kinds: []tokenKind{accessToken, refreshToken}, group: groupOther, handle: s.revokeCurrent},
+
+		{name: "POST /sessions/online", kinds: access, anyOf: write, group: groupOnlineSession, handle: s.openOnline},
+		{name: "POST /sessions/online/{ref}/invoices", kinds: access, anyOf: write, group: groupInvoiceSend, maxBody: maxSendBody, handle: s.sendInvoice},
+		{name: "POST /sessions/online/{ref}/close", kinds: access, anyOf: write, group: groupOnlineSessionClose, handle: s.closeOnline},
+
+		{name: "GET /sessions", kinds: access, anyOf: status, group: groupSessionList, handle: s.listSessions},
+		{name: "GET /sessions/{ref}", kinds: access, anyOf: status, group: groupSessionMisc, handle: s.sessionStatus},
+		{name: "GET /sessions/{ref}/invoices", kinds: access, anyOf: status, group: groupSessionInvoiceList, handle: s.listInvoices},
+		{name: "GET /sessions/{ref}/invoices/failed", kinds: access, anyOf: status, group: groupSessionInvoiceList, handle: s.listFailed},
+		{name: "GET /sessions/{ref}/invoices/{invoiceRef}", kinds: access, anyOf: status, group: groupInvoiceStatus, handle: s.invoiceStatus},
+		{name: "GET /sessions/{ref}/invoices/{invoiceRef}/upo", kinds: access, anyOf: status, group: groupSessionMisc, handle: s.upoByInvoice},
+		{name: "GET /sessions/{ref}/invoices/ksef/{ksefNumber}/upo", kinds: access, anyOf: status, group: groupSessionMisc, handle: s.upoByNumber},
+		{name: "GET /sessions/{ref}/upo/{upoRef}", kinds: access, anyOf: status, group: groupSessionMisc, handle: s.upoByReference},
+
+		{name: "POST /invoices/query/metadata", kinds: access, anyOf: read, group: groupInvoiceMetadata, handle: s.queryMetadata},
+		{name: "GET /invoices/ksef/{ksefNumber}", kinds: access, anyOf: read, group: groupInvoiceDownload, handle: s.download},
+
+		{name: "GET /rate-limits", kinds: access, group: groupOther, handle: s.rateLimits},
+		{name: "GET /limits/context", kinds: access, group: groupOther, handle: s.contextLimits},
+		{name: "GET /limits/subject", kinds: access, group: groupOther, handle: s.subjectLimits},
+		{name: "POST /permissions/query/personal/grants", kinds: access, group: groupOther, handle: s.personalGrants},
+	}
+}
+
+// serve wraps an operation with faults, counters and the writing of answers.
+func (s *Simulator) serve(op *operation) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f := s.faults.take(op.name)
+		var out *reply
+		if f != nil && f.before() {
+			out = f.reply(r, s.now())
+		} else {
+			out = s.answer(op, r)
+			if f != nil {
+				if lost := f.reply(r, s.now()); lost != nil {
+					out = lost
+				} else {
+					out = nil
+				}
+			}
+		}
+		s.count(op.name, out)
+		if out == nil {
+			s.log.Debug("ksef simulator: answer dropped", "operation", op.name)
+			panic(http.ErrAbortHandler)
+		}
+		s.log.Debug("ksef simulator", "operation", op.name, "status", out.status)
+		for name, values := range out.header {
+			w.Header()[name] = values
+		}
+		w.Header().Set("Date", s.now().Format(http.TimeFormat))
+		if warning := r.Header.Get("X-Test-System-Warning"); warning != "" {
+			w.Header().Set("X-System-Warning", warning)
+		}
+		if out.contentType != "" {
+			w.Header().Set("Content-Type", out.contentType)
+		}
+		if out.body != nil {
+			w.Header().Set("Content-Length", strconv.Itoa(len(out.body)))
+		}
+		w.WriteHeader(out.status)
+		_, _ = w.Write(out.body) // the caller may be gone; nothing is owed then
+	})
+}
+
+// answer runs an operation up to its answer.
+func (s *Simulator) answer(op *operation, r *http.Request) *reply {
+	out, err := s.attempt(op, r)
+	if err == nil {
+		return out
+	}
+	var f *failure
+	if !errors.As(err, &f) {
+		s.log.Error("ksef simulator: operation broke", "operation", op.name, "error", err)
+		f = &failure{status: http.StatusInternalServerError, detail: "Nieznany błąd."}
+	}
+	s.log.Debug("ksef simulator: refused", "operation", op.name, "reason", f.Error())
+	return f.reply(r, s.now())
+}
+
+func (s *Simulator) attempt(op *operation, r *http.Request) (*reply, error) {
+	c := &call{r: r, ip: clientIP(r), now: s.now(), baseURL: s.cfg.PublicURL}
+	if c.baseURL == "" {
+		c.baseURL = "http://" + r.Host
+	}
+	client := c.ip
+	if !op.open {
+		var err error
+		if c.token, err = s.bearer(r, c.now, op.kinds); err != nil {
+			return nil, err
+		}
+		if op.group != groupPublic {
+			client += " " + c.token.auth.context.value
+		}
+	}
+	if err := s.limits.admit(client, op, c.now); err != nil {
+		return nil, err
+	}
+	if len(op.anyOf) > 0 && !c.token.may(op.anyOf...) {
+		return nil, missingPermission(op.anyOf, c.token.permissions)
+	}
+	limit := op.maxBody
+	if limit == 0 {
+		limit = maxBody
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		return nil, refuse(21001, "Nie udało się odczytać treści żądania.")
+	}
+	if int64(len(body)) > limit {
+		return nil, invalid("Przekroczono dozwolony rozmiar treści żądania.")
+	}
+	c.body, c.now = body, s.now()
+	return op.handle(c)
+}
+
+// decode reads a JSON body into v.
+func (c *call) decode(v any) error {
+	if given := c.r.Header.Get("Content-Type"); given != "" {
+		kind, _, err := mime.ParseMediaType(given)
+		if err != nil || (kind != "application/json" && !strings.HasSuffix(kind, "+json")) {
+			return &failure{status: http.StatusUnsupportedMediaType, detail: "Content-Type must be application/json."}
+		}
+	}
+	if err := json.Unmarshal(c.body, v); err != nil {
+		return invalid("Treść żądania nie jest poprawnym dokumentem JSON: " + err.Error())
+	}
+	return nil
+}
+
+// queryInt reads a whole number from the query string.
+func (c *call) queryInt(name string, standard, least, most int) (int, error) {
+	text := c.r.URL.Query().Get(name)
+	if text == "" {
+		return standard, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return 0, invalid("Parametr " + name + " musi być liczbą z zakresu " + strconv.Itoa(least) + "-" + strconv.Itoa(most) + ".")
+	}
+	return n, nil
+}
+
+func clientIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// count remembers what an operation answered. A dropped answer counts as
+// "dropped".
+func (s *Simulator) count(op string, out *reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := "dropped"
+	if out != nil {
+		key = strconv.Itoa(out.status)
+		if out.status == http.StatusTooManyRequests {
+			s.tooManyRequests++
+		}
+	}
+	if s.requests[op] == nil {
+		s.requests[op] = map[string]int{}
+	}
+	s.requests[op][key]++
+}

@@ -1,0 +1,208 @@
+// Package ksefsim is an in-memory simulator of KSeF 2.0, the Polish state's
+// e-invoice system, served over HTTP.
+//
+// It exists to test clients: strict by default, honest about time (states move
+// on after delays, tokens expire, quotas run out), and awkward on request
+// through the control API under /_sim/. It behaves like the TEST environment:
+// self-made certificates are admitted and no document has legal effect. It
+// keeps everything in memory and forgets it when the process ends.
+//
+// It shares no code with the project's own KSeF client, so that the two can
+// disagree when one of them is wrong.
+package ksefsim
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	_ "time/tzdata" // Warsaw's calendar must be known on every machine
+)
+
+// Config says how a Simulator behaves. The zero value is a simulator in real
+// time with production quotas and without the control API.
+type Config struct {
+	// Clock gives the current time; nil means time.Now. It must not go
+	// backwards.
+	Clock func() time.Time
+	// TimeScale divides every delay below and the windows of the quotas; 0
+	// means 1. Lifetimes of tokens, challenges, sessions and links are real.
+	TimeScale float64
+	// Limits is "production" (also "") to enforce the production quotas, or
+	// "off" to enforce none.
+	Limits string
+	// RateLimits replaces the quotas of single groups, by the names that
+	// GET /rate-limits uses.
+	RateLimits map[string]RateLimit
+
+	// InvoiceDelay is how long a sent invoice is processed. As for all five
+	// delays, 0 means the default and a negative value means none. Default 1 s.
+	InvoiceDelay time.Duration
+	// SessionDelay is how long a closed session whose invoices are all decided
+	// needs to end and to make its UPO. Default 1 s.
+	SessionDelay time.Duration
+	// AuthDelay is how long an authentication stays at 100. Default 500 ms.
+	AuthDelay time.Duration
+	// StorageDelay lies between the KSeF number and permanent storage, from
+	// which on an invoice can be queried and downloaded. Default 500 ms.
+	StorageDelay time.Duration
+	// HWMDelay is how far permanentStorageHwmDate lies behind now. Default 1 s.
+	HWMDelay time.Duration
+
+	// Logger receives one line for each request at debug level; nil discards.
+	Logger *slog.Logger
+	// Control serves the control API under /_sim/, to loopback callers only.
+	Control bool
+	// PublicURL is the base of the links that the simulator hands out, for
+	// example "http://127.0.0.1:8081"; "" takes the host that the request was
+	// sent to.
+	PublicURL string
+}
+
+// Simulator is one KSeF of its own. It is safe for concurrent use.
+type Simulator struct {
+	cfg    Config
+	clock  func() time.Time
+	log    *slog.Logger
+	warsaw *time.Location
+	secret [32]byte // signs tokens and links
+	keys   *keyring
+	limits *limiter
+	faults faultList
+
+	mu sync.Mutex // guards everything below
+	state
+}
+
+// state is what a reset forgets.
+type state struct {
+	challenges  map[string]time.Time // until when; removed when used
+	auths       map[string]*authentication
+	tokens      map[string]*token
+	permissions map[string][]string // by NIP; absent means the default
+
+	sessions     map[string]*session
+	sessionOrder []*session
+	unfinished   []*session // not yet in an end state
+	pending      []*sentInvoice
+	submissions  []*sentInvoice
+
+	store    store
+	verdicts []*forcedVerdict
+	held     map[string]bool // invoice numbers kept at 150
+
+	requests        map[string]map[string]int
+	tooManyRequests int
+}
+
+func newState() state {
+	return state{
+		challenges:  map[string]time.Time{},
+		auths:       map[string]*authentication{},
+		tokens:      map[string]*token{},
+		permissions: map[string][]string{},
+		sessions:    map[string]*session{},
+		store:       newStore(),
+		held:        map[string]bool{},
+		requests:    map[string]map[string]int{},
+	}
+}
+
+// New makes a simulator with its own RSA-2048 keys. It fails on a
+// configuration that means nothing.
+func New(c Config) (*Simulator, error) {
+	if c.TimeScale == 0 {
+		c.TimeScale = 1
+	}
+	if c.TimeScale < 0 {
+		return nil, fmt.Errorf("ksefsim: TimeScale %v: must be positive", c.TimeScale)
+	}
+	if c.Limits == "" {
+		c.Limits = LimitsProduction
+	}
+	if c.Limits != LimitsProduction && c.Limits != LimitsOff {
+		return nil, fmt.Errorf("ksefsim: Limits %q: must be %q or %q", c.Limits, LimitsProduction, LimitsOff)
+	}
+	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
+	c.InvoiceDelay = scaled(c.InvoiceDelay, time.Second, c.TimeScale)
+	c.SessionDelay = scaled(c.SessionDelay, time.Second, c.TimeScale)
+	c.AuthDelay = scaled(c.AuthDelay, 500*time.Millisecond, c.TimeScale)
+	c.StorageDelay = scaled(c.StorageDelay, 500*time.Millisecond, c.TimeScale)
+	c.HWMDelay = scaled(c.HWMDelay, time.Second, c.TimeScale)
+
+	s := &Simulator{cfg: c, clock: c.Clock, log: c.Logger, state: newState()}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if s.warsaw, err = time.LoadLocation("Europe/Warsaw"); err != nil {
+		return nil, fmt.Errorf("ksefsim: load the Polish calendar: %w", err)
+	}
+	if _, err := rand.Read(s.secret[:]); err != nil {
+		return nil, fmt.Errorf("ksefsim: make a secret: %w", err)
+	}
+	if s.keys, err = newKeyring(s.now()); err != nil {
+		return nil, err
+	}
+	s.limits = newLimiter(effectiveLimits(c), c.TimeScale)
+	return s, nil
+}
+
+// scaled is a configured delay with its default applied and divided by the
+// time scale.
+func scaled(d, standard time.Duration, scale float64) time.Duration {
+	if d < 0 {
+		return 0
+	}
+	if d == 0 {
+		d = standard
+	}
+	return time.Duration(float64(d) / scale)
+}
+
+// Handler serves the API under /v2, the storage links under /storage/ and,
+// with Config.Control, the control API under /_sim/.
+func (s *Simulator) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, op := range s.operations() {
+		method, path, _ := strings.Cut(op.name, " ")
+		mux.Handle(method+" /v2"+path, s.serve(op))
+	}
+	mux.Handle("GET /storage/{area}/{session}/{kind}/{file}", s.serve(s.storageOperation()))
+	mux.Handle("/", s.serve(&operation{name: "unknown", open: true, handle: func(c *call) (*reply, error) {
+		return nil, &failure{status: http.StatusNotFound, detail: "No such resource: " + c.r.Method + " " + c.r.URL.Path}
+	}}))
+	if s.cfg.Control {
+		s.registerControl(mux)
+	}
+	return mux
+}
+
+// reset forgets every invoice, session, login, counter and fault. The keys
+// stay, because clients keep them for an hour.
+func (s *Simulator) reset() {
+	s.mu.Lock()
+	s.state = newState()
+	s.mu.Unlock()
+	s.limits.reset()
+	s.faults.reset()
+}
+
+// now is the present in UTC with the precision that the API shows.
+func (s *Simulator) now() time.Time { return s.clock().UTC().Truncate(100 * time.Nanosecond) }
+
+// lock takes the lock and brings every delayed state up to now.
+func (s *Simulator) lock(now time.Time) {
+	s.mu.Lock()
+	s.settle(now)
+}
+
+// warsawDay is the calendar day in Poland, as YYYY-MM-DD.
+func (s *Simulator) warsawDay(t time.Time) string { return t.In(s.warsaw).Format(time.DateOnly) }

@@ -1,0 +1,290 @@
+package teamogysim
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// controlHandler serves /_sim/: what tests and the demo use to prepare, to look
+// behind the API and to order misbehaviour.
+func (s *Simulator) controlHandler() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern string, serve func(a *answer, r *http.Request)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			a := newAnswer()
+			if s.controlFromAnywhere || fromLoopback(r) {
+				serve(a, r)
+			} else {
+				a.fail(http.StatusForbidden, "the control API is for callers on the loopback interface only")
+			}
+			a.writeTo(w)
+		})
+	}
+	handle("GET /_sim/health", func(a *answer, _ *http.Request) { a.json(http.StatusOK, map[string]string{"status": "ok"}) })
+	handle("POST /_sim/seed", s.controlSeed)
+	handle("POST /_sim/reset", func(a *answer, _ *http.Request) {
+		s.Reset()
+		a.json(http.StatusOK, struct{}{})
+	})
+	handle("GET /_sim/documents", s.controlDocuments)
+	handle("GET /_sim/documents/{id}", s.controlDocument)
+	handle("PATCH /_sim/documents/{id}", s.controlPatch)
+	handle("GET /_sim/documents/{id}/xml", s.controlXML)
+	handle("GET /_sim/counters", func(a *answer, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		a.json(http.StatusOK, s.counters.snapshot())
+	})
+	handle("GET /_sim/faults", s.controlFaults)
+	handle("POST /_sim/faults", s.controlOrderFault)
+	handle("DELETE /_sim/faults", func(a *answer, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.faults = nil
+		a.json(http.StatusOK, struct{}{})
+	})
+	handle("POST /_sim/token", s.controlToken)
+	handle("POST /_sim/statuses", s.controlStatuses)
+	handle("GET /_sim/settings", func(a *answer, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		a.json(http.StatusOK, s.settings)
+	})
+	handle("POST /_sim/settings", s.controlSettings)
+	return mux
+}
+
+func fromLoopback(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// documentJSON is a document as the control API shows it.
+type documentJSON struct {
+	ID             int64          `json:"id"`
+	Type           string         `json:"type"`
+	Status         string         `json:"status"`
+	StatusDate     string         `json:"statusDate"`
+	Number         string         `json:"number"`
+	OwnerID        int64          `json:"ownerId"`
+	CompanyID      int64          `json:"companyId"`
+	CompanyName    string         `json:"companyName"`
+	Tags           []string       `json:"tags"`
+	ParticipantIDs []int64        `json:"participantIds"`
+	Attach         []string       `json:"attach"`
+	Process        any            `json:"process"`
+	Properties     map[string]any `json:"properties"` // the XML as ksefXmlSha256 and ksefXmlSize
+	KSeFState      string         `json:"ksefState"`  // as on the web page
+	Created        time.Time      `json:"created"`
+	Changed        time.Time      `json:"changed"`
+	Patched        int            `json:"patched"`
+	CreatedVia     string         `json:"createdVia"`
+}
+
+func inspect(d *document) documentJSON {
+	return documentJSON{
+		ID: d.ID, Type: d.Type, Status: d.Status, StatusDate: d.StatusDate, Number: d.Number, OwnerID: d.OwnerID,
+		CompanyID: d.CompanyID, CompanyName: d.CompanyName, Tags: orEmpty(d.Tags), ParticipantIDs: orEmpty(d.ParticipantIDs),
+		Attach: orEmpty(d.Attach), Process: orNullJSON(d.Process), Properties: inspectProperties(d), KSeFState: d.summary.state,
+		Created: d.created, Changed: d.changed, Patched: d.patched, CreatedVia: d.createdVia,
+	}
+}
+
+func inspectProperties(d *document) map[string]any {
+	out := make(map[string]any, len(d.Properties)+2)
+	for name, v := range d.Properties {
+		if name != xmlProperty {
+			out[name] = v
+		}
+	}
+	if data := d.xml(); data != nil {
+		out["ksefXmlSha256"] = sha256Hex(data)
+		out["ksefXmlSize"] = len(data)
+	}
+	return out
+}
+
+func (s *Simulator) controlDocuments(a *answer, _ *http.Request) {
+	s.mu.Lock()
+	current := make([]*document, 0, len(s.tenant.documents))
+	for _, h := range s.tenant.documents {
+		current = append(current, h.current())
+	}
+	s.mu.Unlock()
+	out := make([]documentJSON, 0, len(current))
+	for _, d := range current {
+		out = append(out, inspect(d))
+	}
+	a.json(http.StatusOK, map[string]any{"documents": out})
+}
+
+// named is the document in a control request's path; it answers 404 otherwise.
+func (s *Simulator) named(a *answer, r *http.Request) *document {
+	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.tenant.byID[id]; h != nil {
+		return h.current()
+	}
+	a.fail(http.StatusNotFound, "no such document")
+	return nil
+}
+
+func (s *Simulator) controlDocument(a *answer, r *http.Request) {
+	if d := s.named(a, r); d != nil {
+		a.json(http.StatusOK, inspect(d))
+	}
+}
+
+func (s *Simulator) controlXML(a *answer, r *http.Request) {
+	d := s.named(a, r)
+	if d == nil {
+		return
+	}
+	data := d.xml()
+	if data == nil {
+		a.fail(http.StatusNotFound, "the document holds no XML")
+		return
+	}
+	a.text(http.StatusOK, "application/octet-stream", string(data))
+}
+
+// controlPatch changes a document as a person in Teamogy would. Properties are
+// merged; one of null is removed.
+func (s *Simulator) controlPatch(a *answer, r *http.Request) {
+	var body struct {
+		Status     *string        `json:"status"`
+		Tags       *[]string      `json:"tags"`
+		XML        *[]byte        `json:"xml"`
+		Properties map[string]any `json:"properties"`
+	}
+	if !decodeJSON(a, r, &body) {
+		return
+	}
+	d := s.named(a, r)
+	if d == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d = s.tenant.byID[d.ID].current().clone()
+	if body.Properties == nil {
+		body.Properties = map[string]any{}
+	}
+	if body.XML != nil {
+		if d.attachment != nil {
+			d.attachment = *body.XML
+		} else {
+			body.Properties[xmlProperty] = textOf(*body.XML)
+		}
+	}
+	if err := s.overlay(d, documentBody{Status: body.Status, Tags: body.Tags, Properties: &body.Properties}, false); err != nil {
+		a.fail(http.StatusBadRequest, "%v", err)
+		return
+	}
+	if err := s.tenant.store(d, s.now()); err != nil {
+		a.fail(http.StatusBadRequest, "%v", err)
+		return
+	}
+	a.json(http.StatusOK, inspect(d))
+}
+
+func (s *Simulator) controlFaults(a *answer, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.json(http.StatusOK, map[string]any{"faults": orEmpty(s.faults)})
+}
+
+func (s *Simulator) controlOrderFault(a *answer, r *http.Request) {
+	var f fault
+	if !decodeJSON(a, r, &f) {
+		return
+	}
+	if f.Times == 0 {
+		f.Times = 1
+	}
+	f.Fired = 0
+	if err := f.check(); err != nil {
+		a.fail(http.StatusBadRequest, "%v", err)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, &f)
+	a.json(http.StatusCreated, f)
+}
+
+// controlToken changes what the API key may do: {"rights":[...]}, or "none", or
+// "all" for what Teamogy's set-up page asks for.
+func (s *Simulator) controlToken(a *answer, r *http.Request) {
+	var body struct {
+		Rights json.RawMessage `json:"rights"`
+	}
+	if !decodeJSON(a, r, &body) {
+		return
+	}
+	set := rightSet{}
+	switch string(body.Rights) {
+	case `"none"`:
+	case `"all"`, "null":
+		set = allRights()
+	default:
+		var names []string
+		if err := json.Unmarshal(body.Rights, &names); err != nil {
+			a.fail(http.StatusBadRequest, `rights: want a list, "all" or "none"`)
+			return
+		}
+		var err error
+		if set, err = parseRights(names); err != nil {
+			a.fail(http.StatusBadRequest, "%v", err)
+			return
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rights = set
+	a.json(http.StatusOK, struct{}{})
+}
+
+func (s *Simulator) controlStatuses(a *answer, r *http.Request) {
+	var body struct {
+		Statuses []string `json:"statuses"` // null: those of New
+	}
+	if !decodeJSON(a, r, &body) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if body.Statuses == nil {
+		body.Statuses = slices.Clone(s.initialStatuses)
+	}
+	s.statuses = body.Statuses
+	a.json(http.StatusOK, map[string]any{"statuses": s.statuses})
+}
+
+// controlSettings changes the switches that the body names and keeps the rest.
+func (s *Simulator) controlSettings(a *answer, r *http.Request) {
+	s.mu.Lock()
+	changed := s.settings
+	s.mu.Unlock()
+	if !decodeJSON(a, r, &changed) {
+		return
+	}
+	if err := changed.check(); err != nil {
+		a.fail(http.StatusBadRequest, "%v", err)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settings = changed
+	a.json(http.StatusOK, changed)
+}

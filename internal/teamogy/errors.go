@@ -1,0 +1,165 @@
+package teamogy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Kind says what went wrong in a call, as far as a caller decides on it.
+type Kind string
+
+// The kinds of failure. Where nothing else is said, nothing was changed in Teamogy.
+const (
+	// Unauthorized is HTTP 401: the API key is unknown, revoked, or not valid for the address that we call from.
+	Unauthorized Kind = "Unauthorized"
+	// Forbidden is HTTP 403: the programmatic user or its API key lacks a right.
+	Forbidden Kind = "Forbidden"
+	// RateLimited is HTTP 429, or a 403 that speaks of a quota. The bucket is closed until Error.RetryAfter has passed.
+	RateLimited Kind = "RateLimited"
+	// QuotaLocal means that our own bucket would have kept the call waiting longer than its context (or 20 s)
+	// allows. No request was made; come back after Error.RetryAfter.
+	QuotaLocal Kind = "QuotaLocal"
+	// Invalid is HTTP 400, 409, 413 or 422, or a value that we refuse to send: Teamogy will not take it as it stands.
+	Invalid Kind = "Invalid"
+	// UnknownStatus is an HTTP 400 or 422 to a create or patch that set a status. Teamogy's error bodies are not
+	// documented, so it may be another field; Error.DocumentStatus and Error.Body tell a person where to look.
+	UnknownStatus Kind = "UnknownStatus"
+	// NotFound is HTTP 404, or an answer that holds no object.
+	NotFound Kind = "NotFound"
+	// Server is HTTP 5xx. A POST or PATCH may have been carried out all the same.
+	Server Kind = "Server"
+	// Network is a request without an answer; Unwrap gives the cause. A POST or PATCH may have been carried out.
+	Network Kind = "Network"
+	// Gateway is an answer that does not come from the API: HTML, or a redirect. A POST or PATCH may have been carried out.
+	Gateway Kind = "Gateway"
+	// BadAnswer is a successful answer that cannot be understood. A POST or PATCH was carried out.
+	BadAnswer Kind = "BadAnswer"
+	// NotSaved means that Teamogy answered with success, but reading back showed other values.
+	NotSaved Kind = "NotSaved"
+	// Conflict means that the document already carries a different KSeF number: a person must decide.
+	Conflict Kind = "Conflict"
+	// NotSearchable means that it cannot be found out whether a document exists, because the view has more rows than
+	// FieldMap.ScanLimit and Teamogy does not filter by property. Never take it for "not found".
+	NotSearchable Kind = "NotSearchable"
+	// Unsettled means that a create was lost a moment ago and its document, if there is one, need not be visible in
+	// the view yet. Look again after Error.RetryAfter; never take it for "not found".
+	Unsettled Kind = "Unsettled"
+	// XMLMissing means that the document has no invoice XML where the FieldMap says it is.
+	XMLMissing Kind = "XMLMissing"
+)
+
+// Error is what every method of Client and Bucket fails with. It never holds the API key, even when the server
+// repeats it in its answer.
+type Error struct {
+	// Operation is what was being done, and to what.
+	Operation string
+	// Kind is what a caller decides on.
+	Kind Kind
+	// Status is the HTTP status, 0 when there was none.
+	Status int
+	// Body is the beginning of the server's answer, at most 2 KiB, without the API key.
+	Body string
+	// Detail is our own explanation and says what to do.
+	Detail string
+	// DocumentStatus is the status that a refused create or patch tried to set (Kind UnknownStatus).
+	DocumentStatus string
+	// RetryAfter is how long to stay away, 0 when nobody said.
+	RetryAfter time.Duration
+
+	cause  error
+	unsent bool // nothing left this machine
+}
+
+// Error tells what was done, what came of it and what to do, in one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("teamogy: ")
+	b.WriteString(e.Operation)
+	b.WriteString(": ")
+	b.WriteString(e.explanation())
+	if e.Status != 0 {
+		fmt.Fprintf(&b, " (HTTP %d)", e.Status)
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, "; try again in %s", e.RetryAfter.Round(time.Millisecond))
+	}
+	if e.cause != nil {
+		b.WriteString(": ")
+		b.WriteString(e.cause.Error())
+	}
+	if text := strings.Join(strings.Fields(e.Body), " "); text != "" && e.Kind != Gateway {
+		b.WriteString("; Teamogy said: ")
+		b.WriteString(cut(text, 300))
+	}
+	return b.String()
+}
+
+// Unwrap gives the cause of a Network error, for instance context.DeadlineExceeded.
+func (e *Error) Unwrap() error { return e.cause }
+
+func (e *Error) explanation() string {
+	if e.Detail != "" {
+		return e.Detail
+	}
+	switch e.Kind {
+	case Unauthorized:
+		return "the API key was not accepted: check the key and the addresses it is allowed from"
+	case Forbidden:
+		return "the API key's user lacks a right: check its groups and the key's method and URL limits"
+	case RateLimited:
+		return "Teamogy's request quota is used up"
+	case QuotaLocal:
+		return "our own request quota is used up for now, no request was made"
+	case UnknownStatus:
+		return fmt.Sprintf("Teamogy refused it; most likely the status %q is not configured there", e.DocumentStatus)
+	case NotFound:
+		return "there is no such object in this unit"
+	case Server:
+		return "the server failed"
+	case Network:
+		return "no answer came"
+	case Gateway:
+		return "the answer does not come from the API: check TEAMOGY_URL"
+	}
+	return "Teamogy refused it"
+}
+
+// mayHaveHappened says whether a POST or PATCH that failed so may have been carried out.
+func (e *Error) mayHaveHappened() bool {
+	switch e.Kind {
+	case Network, Server, Gateway, BadAnswer:
+		return !e.unsent
+	}
+	return false
+}
+
+// AsError finds the *Error in err's chain.
+func AsError(err error) (*Error, bool) {
+	var e *Error
+	ok := errors.As(err, &e)
+	return e, ok
+}
+
+// isKind says whether err is an *Error of one of the kinds.
+func isKind(err error, kinds ...Kind) bool {
+	e, ok := AsError(err)
+	if !ok {
+		return false
+	}
+	for _, k := range kinds {
+		if e.Kind == k {
+			return true
+		}
+	}
+	return false
+}
+
+// cut shortens s to at most n bytes without splitting a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}

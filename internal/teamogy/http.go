@@ -1,0 +1,225 @@
+package teamogy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxAnswer bounds what is read of an answer; Teamogy's gateway sends at most 10 MB.
+	maxAnswer = 16 << 20
+	// maxReadError bounds what is read of an answer that becomes an error.
+	maxReadError = 64 << 10
+	// requestTimeout is for an HTTP client of our own; contexts are usually shorter.
+	requestTimeout = time.Minute
+	maxRedirects   = 3
+)
+
+// parameter is a query parameter; their order is kept.
+type parameter struct{ name, value string }
+
+// guarded copies an HTTP client so that the bearer token never follows a redirect to another host, and a POST or
+// PATCH follows none at all: it would be repeated as something else.
+func (c *Client) guarded(given *http.Client) *http.Client {
+	guarded := http.Client{Timeout: requestTimeout}
+	if given != nil {
+		guarded = *given
+	}
+	guarded.CheckRedirect = func(r *http.Request, via []*http.Request) error {
+		if via[0].Method != http.MethodGet || !c.isTenant(r.URL) || len(via) > maxRedirects {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}
+	return &guarded
+}
+
+// isTenant says whether a URL leads to the tenant: same scheme, same host, same port.
+func (c *Client) isTenant(u *url.URL) bool {
+	return u.Scheme == c.base.Scheme && strings.EqualFold(u.Host, c.base.Host) && u.User == nil
+}
+
+// endpoint is the URL of an entity or view in the unit. Values are escaped as the documentation shows: a space is %20.
+func (c *Client) endpoint(name string, query []parameter) *url.URL {
+	u := *c.base
+	u.Path = path.Join("/", c.base.Path, "rest/v1", strconv.Itoa(c.unit), name)
+	parts := make([]string, len(query))
+	for i, p := range query {
+		parts[i] = escape(p.name) + "=" + escape(p.value)
+	}
+	u.RawQuery = strings.Join(parts, "&")
+	return &u
+}
+
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
+func (c *Client) get(ctx context.Context, operation, name string, query []parameter) ([]byte, error) {
+	return c.send(ctx, operation, http.MethodGet, c.endpoint(name, query), nil)
+}
+
+// write sends a POST or PATCH. documentStatus is the status that it sets, for the error when Teamogy refuses it.
+func (c *Client) write(ctx context.Context, operation, method, name string, query []parameter, body any, documentStatus string) ([]byte, error) {
+	answer, err := c.send(ctx, operation, method, c.endpoint(name, query), encode(body))
+	if e, ok := AsError(err); ok && documentStatus != "" && e.Kind == Invalid &&
+		(e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity) {
+		e.Kind = UnknownStatus
+		e.DocumentStatus = documentStatus
+	}
+	return answer, err
+}
+
+// send makes one request within the quota and judges the answer.
+func (c *Client) send(ctx context.Context, operation, method string, u *url.URL, body []byte) ([]byte, error) {
+	done, err := c.bucket.acquire(ctx, priorityOf(ctx))
+	if err != nil {
+		if e, ok := AsError(err); ok {
+			e.Operation = operation
+		}
+		return nil, err
+	}
+	defer done()
+
+	var content io.Reader
+	if body != nil {
+		content = bytes.NewReader(body)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, u.String(), content)
+	if err != nil {
+		return nil, &Error{Operation: operation, Kind: Invalid, Detail: "the request cannot be built"}
+	}
+	for name, value := range c.fields.Headers {
+		request.Header.Set(name, value)
+	}
+	request.Header.Set("Authorization", c.authorize)
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Content-Type", "application/json")
+
+	started := c.now()
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, c.noAnswer(ctx, operation, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	c.log.DebugContext(ctx, "teamogy request", "method", method, "path", u.Path,
+		"status", response.StatusCode, "took", c.now().Sub(started))
+	return c.judge(ctx, operation, response)
+}
+
+func (c *Client) noAnswer(ctx context.Context, operation string, err error) *Error {
+	cause := c.redact.cause(err)
+	if ctx.Err() != nil && !errors.Is(cause, ctx.Err()) {
+		cause = ctx.Err()
+	}
+	var dialling *net.OpError
+	unsent := errors.As(err, &dialling) && dialling.Op == "dial"
+	return &Error{Operation: operation, Kind: Network, cause: cause, unsent: unsent}
+}
+
+// judge reads the answer or makes an error of it.
+func (c *Client) judge(ctx context.Context, operation string, r *http.Response) ([]byte, error) {
+	html := isHTML(r.Header.Get("Content-Type"))
+	if r.StatusCode >= 200 && r.StatusCode < 300 && !html {
+		answer, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer+1))
+		if err != nil {
+			return nil, c.noAnswer(ctx, operation, err)
+		}
+		if len(answer) > maxAnswer {
+			return nil, &Error{
+				Operation: operation, Kind: BadAnswer, Status: r.StatusCode,
+				Detail: fmt.Sprintf("the answer is larger than %d bytes", maxAnswer),
+			}
+		}
+		return answer, nil
+	}
+
+	e := &Error{Operation: operation, Status: r.StatusCode, RetryAfter: c.retryAfter(r.Header.Get("Retry-After"))}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxReadError))
+	e.Body = c.redact.body(body, err != nil || len(body) == maxReadError)
+	e.Kind = kindOf(r, html, e.Body)
+	switch {
+	case e.Kind == Gateway && r.StatusCode >= 300 && r.StatusCode < 400:
+		e.Detail = "the server redirects elsewhere, which is not followed because of the API key: check TEAMOGY_URL"
+	case e.Kind == RateLimited:
+		if e.RetryAfter == 0 {
+			e.RetryAfter = scaled(time.Minute, c.scale)
+		}
+		c.bucket.Block(e.RetryAfter)
+	}
+	return nil, e
+}
+
+func kindOf(r *http.Response, html bool, body string) Kind {
+	switch status := r.StatusCode; {
+	case status == http.StatusTooManyRequests:
+		return RateLimited
+	case status == http.StatusUnauthorized:
+		return Unauthorized
+	case status == http.StatusForbidden && isQuota(r.Header, body):
+		return RateLimited
+	case status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooEarly:
+		return Server
+	case status < 400 || html:
+		return Gateway
+	case status == http.StatusForbidden:
+		return Forbidden
+	case status == http.StatusNotFound:
+		return NotFound
+	}
+	return Invalid
+}
+
+// isQuota recognises a quota behind a 403, which some gateways answer with. It decides only how long to stay away.
+func isQuota(h http.Header, body string) bool {
+	if h.Get("Retry-After") != "" || h.Get("X-RateLimit-Remaining") == "0" {
+		return true
+	}
+	body = strings.ToLower(body)
+	return slices.ContainsFunc([]string{"quota", "rate limit", "ratelimit", "too many requests", "throttl", "limit exceeded"},
+		func(word string) bool { return strings.Contains(body, word) })
+}
+
+// retryAfter reads seconds or an HTTP date; what is not understood, past or absurd counts as 0 or an hour.
+func (c *Client) retryAfter(text string) time.Duration {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
+		if !(seconds > 0) {
+			return 0
+		}
+		if seconds >= longestBlock.Seconds() {
+			return longestBlock
+		}
+		return time.Duration(seconds * float64(time.Second))
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return min(longestBlock, max(0, at.Sub(c.now())))
+	}
+	return 0
+}
+
+func isHTML(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		media = contentType
+	}
+	return strings.Contains(strings.ToLower(media), "html")
+}
+
+// badAnswer is for a successful answer that makes no sense.
+func badAnswer(operation, format string, args ...any) *Error {
+	return &Error{Operation: operation, Kind: BadAnswer, Detail: fmt.Sprintf(format, args...)}
+}

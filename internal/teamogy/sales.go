@@ -1,0 +1,80 @@
+package teamogy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ReadyInvoice is an issued invoice that waits to be sent to KSeF.
+type ReadyInvoice struct {
+	ID     int64
+	Type   string
+	Status string
+	// Number is the document's registration number in Teamogy.
+	Number string
+	// KSeFNumber is always empty in a list of ready invoices: one that has a number was sent.
+	KSeFNumber string
+}
+
+// ListReadySalesInvoices lists the issued invoices of the types with the status, without those that already have a
+// KSeF number, each once, in the order of their ids. The filter is Teamogy's documented one; rows are checked again
+// locally, because sending an invoice that is not ready cannot be undone. A row that does not show what is needed
+// for the check is an error.
+//
+// The list is what the view shows: an invoice whose number was written a moment ago may still be in it, and one that
+// became ready a moment ago may come only next time.
+func (c *Client) ListReadySalesInvoices(ctx context.Context, types []string, status string) ([]ReadyInvoice, error) {
+	operation := fmt.Sprintf("list the issued invoices with status %q", status)
+	filter, err := readyFilter(operation, c.fields.Columns, types, status)
+	if err != nil {
+		return nil, err
+	}
+	f := c.fields
+	q := viewQuery{
+		view:       f.Views.SalesInvoices,
+		columns:    []string{f.Columns.ID, f.Columns.Type, f.Columns.Status, f.Columns.Number},
+		properties: []string{f.Properties.KSeFNumber.Key},
+		filter:     filter,
+	}
+	ready := []ReadyInvoice{}
+	for row, err := range c.rows(ctx, operation, q) {
+		if err != nil {
+			return nil, err
+		}
+		d := c.document(row)
+		if d.Type == "" || d.Status == "" {
+			return nil, badAnswer(operation, "document %d shows no type or no status in the view %s: check columns in the field map", d.ID, q.view)
+		}
+		if d.Status != status || !slices.Contains(types, d.Type) || d.KSeFNumber != "" {
+			continue
+		}
+		ready = append(ready, ReadyInvoice{ID: d.ID, Type: d.Type, Status: d.Status, Number: d.Number})
+	}
+	slices.SortFunc(ready, func(a, b ReadyInvoice) int { return int(min(1, max(-1, a.ID-b.ID))) })
+	return ready, nil
+}
+
+func readyFilter(operation string, columns Columns, types []string, status string) (string, error) {
+	if len(types) == 0 || status == "" {
+		return "", &Error{Operation: operation, Kind: Invalid, Detail: "name at least one document type and the status of ready invoices"}
+	}
+	wanted, err := literal(operation, status)
+	if err != nil {
+		return "", err
+	}
+	terms := make([]string, len(types))
+	for i, t := range types {
+		text, err := literal(operation, t)
+		if err != nil {
+			return "", err
+		}
+		terms[i] = columns.Type + "=" + text
+	}
+	anyType := strings.Join(terms, " OR ")
+	if len(terms) > 1 {
+		anyType = "(" + anyType + ")"
+	}
+	return "(" + anyType + " AND " + columns.Status + "=" + wanted + ")", nil
+}

@@ -1,0 +1,103 @@
+package workflows
+
+import (
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"teamogy-ksef/internal/flow"
+)
+
+// freshAfter is how long a run of a polling workflow lasts at most: new code
+// and short histories are worth a continue-as-new a day.
+const freshAfter = 24 * time.Hour
+
+// poller is what the two polling workflows have in common: the wait between
+// cycles, which updates can end, and the pause.
+type poller struct {
+	paused    string // the reason; empty: not paused
+	pollNow   bool
+	nextPoll  time.Time
+	timeScale float64
+	doing     string
+}
+
+// handleUpdates accepts PollNow, Pause and Resume.
+func (p *poller) handleUpdates(ctx workflow.Context) error {
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, flow.UpdatePollNow, func(workflow.Context) error {
+		p.pollNow = true
+		return nil
+	}, workflow.UpdateHandlerOptions{Description: "Asks at once instead of waiting for the interval."}); err != nil {
+		return err
+	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, flow.UpdatePause, func(_ workflow.Context, r flow.Reason) error {
+		p.paused = r.Reason
+		return nil
+	}, workflow.UpdateHandlerOptions{
+		Description: "Stops asking until Resume; invoices under way go on.",
+		Validator:   func(_ workflow.Context, r flow.Reason) error { return needsReason(r.Reason) },
+	}); err != nil {
+		return err
+	}
+	return workflow.SetUpdateHandlerWithOptions(ctx, flow.UpdateResume, func(workflow.Context) error {
+		p.paused = ""
+		p.pollNow = true
+		return nil
+	}, workflow.UpdateHandlerOptions{Description: "Ends a pause and asks at once."})
+}
+
+func needsReason(reason string) error {
+	if strings.TrimSpace(reason) == "" {
+		return temporal.NewNonRetryableApplicationError(`a reason is needed, for example {"reason":"year-end closing"}`, flow.ErrBadInput, nil)
+	}
+	return nil
+}
+
+// wait waits for the next cycle: the interval with a jitter of its own, or an
+// update. While paused there is no timer.
+func (p *poller) wait(ctx workflow.Context, interval time.Duration, summary string) error {
+	if p.paused != "" {
+		p.doing = "paused: " + p.paused
+		p.nextPoll = time.Time{}
+		return workflow.Await(ctx, func() bool { return p.paused == "" || p.pollNow })
+	}
+	pause := flow.Scaled(interval, p.timeScale)
+	pause += jitter(ctx, pause/20)
+	p.nextPoll = workflow.Now(ctx).Add(pause)
+	p.doing = "waiting until " + p.nextPoll.UTC().Format(time.RFC3339)
+	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+		Timeout:      pause,
+		TimerOptions: workflow.TimerOptions{Summary: summary},
+	}, func() bool { return p.pollNow || p.paused != "" })
+	return err
+}
+
+// jitter spreads connections that were started together; it is drawn from the
+// run's own random source, so that it is the same in a replay.
+func jitter(ctx workflow.Context, most time.Duration) time.Duration {
+	if most <= 0 {
+		return 0
+	}
+	var share float64
+	// A hash of the run ID and the time would do too; the run's time in
+	// microseconds is spread evenly enough and needs no side effect.
+	share = float64(workflow.Now(ctx).UnixMicro()%1000) / 1000
+	return time.Duration(float64(most) * share)
+}
+
+// rest waits for a pace: nothing but time ends it.
+func rest(ctx workflow.Context, d time.Duration, summary string) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
+}
+
+// due tells whether the run should be continued as new.
+func (p *poller) due(ctx workflow.Context) bool {
+	info := workflow.GetInfo(ctx)
+	return info.GetContinueAsNewSuggested() ||
+		workflow.Now(ctx).Sub(info.WorkflowStartTime) >= flow.Scaled(freshAfter, p.timeScale)
+}

@@ -1,0 +1,127 @@
+package workflows
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"teamogy-ksef/internal/flow"
+)
+
+// SendInvoices asks Teamogy for ready sales invoices for ever and starts a
+// SendInvoice for each. Teamogy's ready list stays the queue.
+func SendInvoices(ctx workflow.Context, in flow.SendInput) error {
+	s, err := newSends(ctx, in)
+	if err != nil {
+		return err
+	}
+	for {
+		if err := s.cycle(ctx); err != nil {
+			return err
+		}
+		if s.due(ctx) {
+			return s.continueAsNew(ctx)
+		}
+		if err := s.wait(ctx, max(s.settings.SendInterval, time.Second), "Ask Teamogy again"); err != nil {
+			return err
+		}
+	}
+}
+
+type sendInvoices struct {
+	poller
+	connection string
+	state      flow.SendState
+	settings   flow.Settings
+	last       *flow.StartSendsResult
+}
+
+func newSends(ctx workflow.Context, in flow.SendInput) (*sendInvoices, error) {
+	if err := checkConnection(flow.SendInvoices, pollExample, in.Connection); err != nil {
+		return nil, err
+	}
+	s := &sendInvoices{connection: in.Connection, settings: flow.Settings{SendInterval: 5 * time.Minute}}
+	if in.State != nil {
+		s.state = *in.State
+	}
+	if s.state.Held == nil {
+		s.state.Held = map[int64]string{}
+	}
+	s.paused = s.state.Paused
+	if err := describe(ctx, in.Connection, flow.DirectionSent, "polling"); err != nil {
+		return nil, err
+	}
+	if err := workflow.SetQueryHandlerWithOptions(ctx, flow.QueryStatus, s.status, workflow.QueryHandlerOptions{
+		Description: "Last and next poll, what became of the ready list, held documents.",
+	}); err != nil {
+		return nil, err
+	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, flow.UpdateHold, s.hold, workflow.UpdateHandlerOptions{
+		Description: "Keeps a document out of sending, or with release lets it in again.",
+		Validator:   checkHold,
+	}); err != nil {
+		return nil, err
+	}
+	return s, s.handleUpdates(ctx)
+}
+
+// cycle asks Teamogy once.
+func (s *sendInvoices) cycle(ctx workflow.Context) error {
+	s.pollNow = false
+	if s.paused != "" {
+		return nil
+	}
+	s.doing = "asking Teamogy for ready invoices"
+	result, err := run(ctx, manyCalls, "Start sending the invoices that Teamogy marks as ready", starts.StartSends, flow.StartSendsInput{
+		Connection: s.connection, Held: slices.Sorted(maps.Keys(s.state.Held)), //workflowcheck:ignore sorted
+	})
+	if err != nil {
+		return err
+	}
+	s.last, s.settings, s.timeScale = &result, result.Settings, result.Settings.TimeScale
+	s.state.LastPoll = workflow.Now(ctx)
+	s.state.Totals.Cycles++
+	s.state.Totals.Started += result.Started
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("%d ready, %d started, last asked %s",
+		result.Ready, s.state.Totals.Started, s.state.LastPoll.UTC().Format(time.RFC3339)))
+	return nil
+}
+
+func checkHold(_ workflow.Context, h flow.HoldChange) error {
+	if h.DocumentID <= 0 {
+		return temporal.NewNonRetryableApplicationError(`the document is missing, for example {"documentId":17,"reason":"..."}`, flow.ErrBadInput, nil)
+	}
+	if h.Release {
+		return nil
+	}
+	return needsReason(h.Reason)
+}
+
+func (s *sendInvoices) hold(_ workflow.Context, h flow.HoldChange) error {
+	if h.Release {
+		delete(s.state.Held, h.DocumentID)
+		s.pollNow = true
+		return nil
+	}
+	s.state.Held[h.DocumentID] = h.Reason
+	return nil
+}
+
+func (s *sendInvoices) status() (flow.SendStatus, error) {
+	return flow.SendStatus{
+		Connection: s.connection, Doing: s.doing, Paused: s.paused, Held: s.state.Held,
+		LastPoll: s.state.LastPoll, NextPoll: s.nextPoll, Last: s.last, Totals: s.state.Totals,
+	}, nil
+}
+
+func (s *sendInvoices) continueAsNew(ctx workflow.Context) error {
+	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+		return err
+	}
+	s.state.Paused = s.paused
+	return workflow.NewContinueAsNewError(ctx, flow.SendInvoices, flow.SendInput{Connection: s.connection, State: &s.state})
+}

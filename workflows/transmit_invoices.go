@@ -1,0 +1,320 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"teamogy-ksef/internal/flow"
+)
+
+const (
+	// gatherSilence ends the gathering of a session: no invoice for so long.
+	gatherSilence = 2 * time.Second
+	// gatherMost bounds the gathering from its first invoice on.
+	gatherMost = 15 * time.Second
+	// mostInSession bounds an online session until batch sessions exist.
+	mostInSession = 100
+	// betweenOpens is the least time between two sessions, far within the
+	// 120 opens an hour.
+	betweenOpens = time.Minute
+	// mostWaiting is how many closed sessions may wait for KSeF's answers
+	// before another one is opened.
+	mostWaiting = 20
+	// stuckAfter is when a waiting session stops counting against mostWaiting:
+	// one invoice that KSeF keeps for days must hold nobody.
+	stuckAfter = 24 * time.Hour
+	// paceFresh is how long limits and settings are good for.
+	paceFresh = time.Hour
+)
+
+// TransmitInvoices is a connection's one voice towards KSeF sessions. It
+// collects the invoices that SendInvoice workflows hand over, and opens one
+// session after the other for them within KSeF's limits. It never completes
+// by itself.
+func TransmitInvoices(ctx workflow.Context, state flow.TransmitState) error {
+	t, err := newTransmit(ctx, state)
+	if err != nil {
+		return err
+	}
+	for {
+		if err := t.awaitWork(ctx); err != nil {
+			return err
+		}
+		if t.due(ctx) {
+			return t.continueAsNew(ctx)
+		}
+		if err := t.answerKnown(ctx); err != nil {
+			return err
+		}
+		if err := t.recover(ctx); err != nil {
+			return err
+		}
+		if !t.sendable(ctx) {
+			continue
+		}
+		if err := t.transmit(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func newTransmit(ctx workflow.Context, state flow.TransmitState) (*transmitInvoices, error) {
+	if err := checkConnection(flow.TransmitInvoices, pollExample, state.Connection); err != nil {
+		return nil, err
+	}
+	t := &transmitInvoices{
+		queue:      queue{TransmitState: state},
+		handedOver: workflow.GetSignalChannel(ctx, flow.SignalTransmit),
+		sent:       workflow.GetSignalChannel(ctx, flow.SignalSessionSent),
+		done:       workflow.GetSignalChannel(ctx, flow.SignalSessionDone),
+	}
+	if err := describe(ctx, state.Connection, flow.DirectionSent, "transmitting"); err != nil {
+		return nil, err
+	}
+	err := workflow.SetQueryHandlerWithOptions(ctx, flow.QueryStatus, t.status, workflow.QueryHandlerOptions{
+		Description: "How many invoices are pending and in flight, which sessions wait.",
+	})
+	return t, err
+}
+
+type transmitInvoices struct {
+	queue
+	handedOver workflow.ReceiveChannel
+	sent       workflow.ReceiveChannel
+	done       workflow.ReceiveChannel
+
+	pace   flow.Pace
+	paceAt time.Time
+	doing  string
+}
+
+// drain takes every signal that has arrived. It is called inside every wait,
+// before every decision and last before continuing as new: a signal that sits
+// in a channel when the run ends would be lost.
+func (t *transmitInvoices) drain() {
+	var item flow.HandOver
+	for t.handedOver.ReceiveAsync(&item) {
+		t.register(item)
+		item = flow.HandOver{}
+	}
+	var sent flow.SessionSent
+	for t.sent.ReceiveAsync(&sent) {
+		t.sessionSent(sent.ID)
+		sent = flow.SessionSent{}
+	}
+	var done flow.SessionDone
+	for t.done.ReceiveAsync(&done) {
+		t.sessionDone(done)
+		done = flow.SessionDone{}
+	}
+}
+
+// awaitWork waits, without a timer when idle, until there is something to do.
+func (t *transmitInvoices) awaitWork(ctx workflow.Context) error {
+	t.doing = "waiting for invoices"
+	workflow.SetCurrentDetails(ctx, t.story())
+	return workflow.Await(ctx, func() bool {
+		t.drain()
+		return t.sendable(ctx) || len(t.known) > 0 || len(t.suspects) > 0 || t.due(ctx)
+	})
+}
+
+// sendable tells whether a session may be started for what is pending.
+func (t *transmitInvoices) sendable(ctx workflow.Context) bool {
+	return len(t.Pending) > 0 && t.waiting(workflow.Now(ctx).Add(-t.scaled(stuckAfter))) < mostWaiting
+}
+
+// answerKnown answers registrations whose answer is in the record already.
+func (t *transmitInvoices) answerKnown(ctx workflow.Context) error {
+	for len(t.known) > 0 {
+		items := t.takeKnown(mostInSession)
+		delivered, err := run(ctx, manyCalls, fmt.Sprintf("Answer %d invoices that KSeF has decided on before", len(items)),
+			starts.DeliverKnown, flow.DeliverDirectInput{Connection: t.Connection, Items: items})
+		if err != nil {
+			return err
+		}
+		t.requeue(items, delivered.Unknown)
+		t.drain()
+	}
+	return nil
+}
+
+// recover looks after sessions whose invoices were registered again: if such
+// a session does not run any more, its invoices are pending again.
+func (t *transmitInvoices) recover(ctx workflow.Context) error {
+	if len(t.suspects) == 0 {
+		return nil
+	}
+	ids := t.takeSuspects()
+	checked, err := run(ctx, oneCall, "See whether the sessions of waiting invoices still run", starts.CheckSessions, flow.CheckSessionsInput{IDs: ids})
+	if err != nil {
+		return err
+	}
+	for _, id := range checked.Gone {
+		t.sessionGone(id)
+	}
+	t.drain()
+	return nil
+}
+
+// transmit gathers, waits for the pace, and has one session opened, filled
+// and closed. The session's answers come later, by signal.
+func (t *transmitInvoices) transmit(ctx workflow.Context) error {
+	if err := t.readPace(ctx); err != nil {
+		return err
+	}
+	if err := t.gather(ctx); err != nil {
+		return err
+	}
+	most, err := t.awaitPace(ctx)
+	if err != nil {
+		return err
+	}
+	items := t.take(most)
+	if len(items) == 0 {
+		return nil
+	}
+	list, err := run(ctx, oneCall, fmt.Sprintf("Note the list of %d invoices", len(items)), starts.PlanSession, flow.PlanInput{
+		Connection: t.Connection, Items: items,
+	})
+	if err != nil {
+		return err
+	}
+	t.drain()
+	return t.runSession(ctx, items, list)
+}
+
+// readPace reads limits and time scale anew once an hour.
+func (t *transmitInvoices) readPace(ctx workflow.Context) error {
+	now := workflow.Now(ctx)
+	if !t.paceAt.IsZero() && now.Sub(t.paceAt) < t.scaled(paceFresh) {
+		return nil
+	}
+	t.doing = "reading KSeF's limits"
+	pace, err := run(ctx, oneCall, "Read KSeF's limits", ksef.ReadPace, flow.ConnectionInput{Connection: t.Connection})
+	if err != nil {
+		return err
+	}
+	t.pace, t.paceAt = pace, now
+	t.drain()
+	return nil
+}
+
+// gather waits while invoices keep coming: until a short silence, a bound, or
+// a full session.
+func (t *transmitInvoices) gather(ctx workflow.Context) error {
+	t.doing = "gathering invoices for a session"
+	end := workflow.Now(ctx).Add(t.scaled(gatherMost))
+	for len(t.Pending) < mostInSession && workflow.Now(ctx).Before(end) {
+		before := len(t.Pending)
+		came, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+			Timeout:      t.scaled(gatherSilence),
+			TimerOptions: workflow.TimerOptions{Summary: "Gather invoices"},
+		}, func() bool {
+			t.drain()
+			return len(t.Pending) > before
+		})
+		if err != nil {
+			return err
+		}
+		if !came {
+			return nil
+		}
+	}
+	return nil
+}
+
+// awaitPace waits until a session may be opened and something sent in it, and
+// tells how many.
+func (t *transmitInvoices) awaitPace(ctx workflow.Context) (int, error) {
+	for {
+		opens, sends := t.ledgers()
+		now := workflow.Now(ctx)
+		pause := max(opens.waitFor(now, 1), sends.waitFor(now, min(len(t.Pending), sends.perMinute)))
+		if last := len(t.Opens); last > 0 {
+			pause = max(pause, t.Opens[last-1].At.Add(t.scaled(betweenOpens)).Sub(now))
+		}
+		if pause <= 0 {
+			return min(mostInSession, sends.allowed(now)), nil
+		}
+		t.doing = "waiting for KSeF's limits until " + now.Add(pause).UTC().Format(time.RFC3339)
+		ended := false
+		timer := workflow.NewTimerWithOptions(ctx, pause, workflow.TimerOptions{Summary: "KSeF's limits of sessions and sends"})
+		if err := workflow.Await(ctx, func() bool { t.drain(); ended = timer.IsReady(); return ended }); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// ledgers are the quotas of opening and sending as they stand.
+func (t *transmitInvoices) ledgers() (opens, sends ledger) {
+	l := t.pace.Limits
+	opens = ledger{perMinute: reserved(l.OpensPerMinute), perHour: reserved(l.OpensPerHour), timeScale: t.pace.TimeScale, spent: t.Opens}
+	sends = ledger{perMinute: reserved(l.SendsPerMinute), perHour: reserved(l.SendsPerHour), timeScale: t.pace.TimeScale, spent: t.Sends}
+	return opens, sends
+}
+
+// spend notes requests when they are scheduled, not when they succeed.
+func (t *transmitInvoices) spend(ctx workflow.Context, opens, sends int) {
+	o, s := t.ledgers()
+	now := workflow.Now(ctx)
+	o.spend(now, opens)
+	s.spend(now, sends)
+	t.Opens, t.Sends = o.spent, s.spent
+}
+
+// runSession starts the session as an abandoned child and waits until its
+// invoices are at KSeF and it is closed: opening, sending and closing go one
+// at a time.
+func (t *transmitInvoices) runSession(ctx workflow.Context, items []flow.HandOver, list flow.ListRef) error {
+	id := flow.SessionID(t.Connection, workflow.Now(ctx))
+	t.doing = fmt.Sprintf("sending %d invoices in %s", len(items), id)
+	t.spend(ctx, 1, len(items))
+	t.sessionStarted(id, workflow.Now(ctx), items)
+	child := workflow.ExecuteChildWorkflow(
+		workflow.WithChildOptions(ctx, sessionOptions(t.Connection, id, len(items))),
+		flow.TransmitSession, flow.SessionInput{Connection: t.Connection, List: list, TimeScale: t.pace.TimeScale})
+	if err := workflow.Await(ctx, func() bool {
+		t.drain()
+		return child.IsReady() || !t.sending(id)
+	}); err != nil {
+		return err
+	}
+	if child.IsReady() && t.sending(id) {
+		// It ended without a word: terminated, or never started.
+		workflow.GetLogger(ctx).Error("a session ended before it had sent its invoices", "session", id, "error", child.Get(ctx, nil))
+		t.sessionGone(id)
+	}
+	return nil
+}
+
+func (t *transmitInvoices) scaled(d time.Duration) time.Duration {
+	return flow.Scaled(d, t.pace.TimeScale)
+}
+
+// due tells whether the run should be continued as new: only when the server
+// suggests it, because doing so more often is slowed down.
+func (t *transmitInvoices) due(ctx workflow.Context) bool {
+	return workflow.GetInfo(ctx).GetContinueAsNewSuggested()
+}
+
+func (t *transmitInvoices) story() string {
+	return fmt.Sprintf("%d invoices pending, %d in flight, %d sessions so far", len(t.Pending), len(t.InFlight), t.Totals.Sessions)
+}
+
+func (t *transmitInvoices) status() (flow.TransmitStatus, error) {
+	return flow.TransmitStatus{
+		Connection: t.Connection, Doing: t.doing, Pending: len(t.Pending), InFlight: len(t.InFlight),
+		Sessions: t.Sessions, Totals: t.Totals,
+	}, nil
+}
+
+// continueAsNew carries everything over. Nothing may block between the last
+// drain and the return.
+func (t *transmitInvoices) continueAsNew(ctx workflow.Context) error {
+	t.drain()
+	t.settle()
+	return workflow.NewContinueAsNewError(ctx, flow.TransmitInvoices, t.TransmitState)
+}
