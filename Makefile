@@ -45,10 +45,13 @@ test: $(cli) ## every test; those on a Temporal server start the dev server them
 
 .PHONY: lint
 lint: bin/golangci-lint bin/workflowcheck ## linters, formatting, architecture rules, determinism of workflows
-	bin/golangci-lint fmt --diff ./...
-	bin/golangci-lint run ./...
-	bin/workflowcheck ./workflows/...
-	go test -count=1 ./internal/architecture
+	@failed=; \
+	check() { echo "$$*"; "$$@" || failed=yes; }; \
+	check bin/golangci-lint fmt --diff ./...; \
+	check bin/golangci-lint run ./...; \
+	check bin/workflowcheck ./workflows/...; \
+	check go test -count=1 ./internal/architecture; \
+	[ -z "$$failed" ]
 
 .PHONY: run
 run: binaries ## the worker on real settings (see .env.example)

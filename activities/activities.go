@@ -44,6 +44,7 @@ type TeamogyClient interface {
 	ListReadySalesInvoices(ctx context.Context, types []string, status string) ([]teamogy.ReadyInvoice, error)
 	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)
 	PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error
+	ViewLag() time.Duration
 }
 
 // Connections gives a connection's settings and clients by its name; *Clients

@@ -18,6 +18,7 @@ import (
 const (
 	factFound        = "found"         // KSeF's metadata of a received invoice
 	factFetched      = "fetched"       // its exact bytes are in the archive
+	factCreating     = "creating"      // about to create the purchase invoice in Teamogy
 	factCreated      = "created"       // the purchase invoice exists in Teamogy
 	factSubmitted    = "submitted"     // about to be sent in a KSeF session
 	factTaken        = "taken"         // KSeF has taken it for processing
@@ -229,6 +230,7 @@ type receivedRecord struct {
 	Metadata *ksef.Metadata
 	Fetched  *fetchedFact
 	Created  *createdFact
+	Creating time.Time // when its creation was last tried; zero: never
 }
 
 func (b *base) receivedRecord(ctx context.Context, connection, ksefNumber string) (*receivedRecord, error) {
@@ -245,6 +247,10 @@ func (b *base) receivedRecord(ctx context.Context, connection, ksefNumber string
 		case factFetched:
 			r.Fetched = &fetchedFact{}
 			err = json.Unmarshal(f.Data, r.Fetched)
+		case factCreating:
+			if f.At.After(r.Creating) {
+				r.Creating = f.At
+			}
 		case factCreated:
 			r.Created = &createdFact{}
 			err = json.Unmarshal(f.Data, r.Created)

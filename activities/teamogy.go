@@ -75,6 +75,13 @@ func (t *Teamogy) CreateReceivedInvoice(ctx context.Context, in flow.CreateRecei
 	if done := record.Created; done != nil {
 		return flow.ImportResult{DocumentID: done.DocumentID, Number: done.Number, Notes: done.Notes, Existed: true}, nil
 	}
+	// An earlier attempt may have died right after its POST, and Teamogy's views
+	// may follow with a delay: only after that a look can be trusted.
+	if !record.Creating.IsZero() {
+		if err := pause(ctx, record.Creating.Add(client.ViewLag()).Sub(t.Now())); err != nil {
+			return out, err
+		}
+	}
 	ctx = teamogy.WithPriority(ctx, teamogy.Low)
 	document, existed, err := client.FindDocumentByKSeFNumber(ctx, in.KSeFNumber)
 	if err != nil {
@@ -85,6 +92,10 @@ func (t *Teamogy) CreateReceivedInvoice(ctx context.Context, in flow.CreateRecei
 		return out, err
 	}
 	if !existed {
+		attempt := fmt.Sprintf("%s-%d", short(runOf(ctx)), attemptOf(ctx))
+		if err := t.note(ctx, receivedKey(c.Name, in.KSeFNumber), factCreating, attempt, flow.Nothing{}); err != nil {
+			return out, archiving("record that the document is about to be created", err)
+		}
 		if document, err = client.CreatePurchaseInvoice(ctx, purchase.NewPurchaseInvoice); err != nil {
 			return out, err
 		}
@@ -254,7 +265,7 @@ func (t *Teamogy) RecordKSeFNumber(ctx context.Context, in flow.RecordNumberInpu
 		Status: c.SendSentStatus, KSeFNumber: in.Answer.KSeFNumber, KSeFStatus: ksefStatusAccepted,
 		AcceptedAt: in.Answer.AcquisitionDate, Mode: in.Answer.Mode, VerificationLink: link,
 		UPOReference: upoKey(in.Answer.KSeFNumber), SessionReference: in.Answer.SessionReference,
-		Message: "Accepted by KSeF.",
+		ClearMessage: true,
 	})
 	if err != nil {
 		return flow.Nothing{}, err

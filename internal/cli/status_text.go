@@ -108,11 +108,14 @@ func sendText(l inspect.LongRunning[flow.SendStatus], at time.Time) string {
 }
 
 func transmitText(l inspect.LongRunning[flow.TransmitStatus], at time.Time) string {
-	if l.Status == nil {
-		if l.State == inspect.StateNotStarted {
-			return "not started (the first invoice to send starts it)"
-		}
+	switch {
+	case l.Status != nil:
+	case l.State == inspect.StateNotStarted:
+		return "not started (the first invoice to send starts it)"
+	case l.State == inspect.StateRunning || l.Problem != "":
 		return stateText(l.State, l.Problem)
+	default:
+		return l.State + " (the next invoice to send starts it again)"
 	}
 	s := l.Status
 	parts := []string{

@@ -3,7 +3,6 @@ package teamogy
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -273,8 +272,7 @@ func (c *Client) purchaseBody(n NewPurchaseInvoice) documentBody {
 // readOrGone reads a document; one that does not exist is no error.
 func (c *Client) readOrGone(ctx context.Context, id int64) (Document, bool, error) {
 	d, err := c.Document(ctx, id)
-	var e *Error
-	if errors.As(err, &e) && e.Kind == NotFound {
+	if isKind(err, NotFound) {
 		return Document{}, false, nil
 	}
 	return d, err == nil, err

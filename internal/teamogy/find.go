@@ -13,7 +13,7 @@ const (
 	// filterRows is how many rows a property filter is asked for: an ignored filter shows on the first few.
 	filterRows = 20
 	// outOfOrder is how far below the highest known id new documents are still looked for, since ids given in order
-	// need not become visible in order. Half of what a page holds bounds it, so that a look stays one request.
+	// need not become visible in order.
 	outOfOrder = 200
 	// rereadAfter is how long the index lives before the whole view is read again, for numbers typed in by people.
 	rereadAfter = 6 * time.Hour
@@ -190,6 +190,10 @@ func (c *Client) findInIndex(ctx context.Context, operation, ksefNumber string) 
 		return Document{}, false, err
 	}
 	defer x.turn.give()
+	if until, ok := x.doubtUntil(ksefNumber); ok && !c.now().Before(until) && x.scan.readAt.Before(until) {
+		x.scan.complete, x.scan.offset = false, 0 // a lost create may have become visible below the newest ids
+		arrived = x.refreshesBegun()
+	}
 	if !x.refreshedSince(arrived) {
 		if err := c.refreshIndex(ctx, operation); err != nil {
 			return Document{}, false, err
@@ -276,7 +280,7 @@ func (c *Client) readNewer(ctx context.Context, operation string) error {
 	s := &c.received.scan
 	q := c.receivedQuery()
 	if !s.noIDFilter {
-		q.filter = fmt.Sprintf("%s>%d", c.fields.Columns.ID, max(0, s.highest-min(outOfOrder, int64(s.pageRows/2))))
+		q.filter = fmt.Sprintf("%s>%d", c.fields.Columns.ID, max(0, s.highest-outOfOrder))
 	}
 	var fresh []object
 	for row, err := range c.rows(ctx, operation, q) {
@@ -295,7 +299,6 @@ func (c *Client) readNewer(ctx context.Context, operation string) error {
 // indexRows takes up rows, and notes documents of ours that the view shows without their number.
 func (c *Client) indexRows(operation string, rows []object) error {
 	s := &c.received.scan
-	s.pageRows = max(s.pageRows, min(len(rows), c.fields.PageSize))
 	for _, row := range rows {
 		id, ok := row.id(c.fields.Columns.ID)
 		if !ok {

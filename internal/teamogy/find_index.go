@@ -31,7 +31,6 @@ type receivedScan struct {
 	byNumber   map[string][]int64
 	highest    int64     // id
 	known      string    // any KSeF number that the view has
-	pageRows   int       // the most rows that a page has held
 	readAt     time.Time // when the last full reading began
 	complete   bool
 	offset     int // where an incomplete reading goes on

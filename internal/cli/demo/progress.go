@@ -12,11 +12,10 @@ import (
 
 // lane is the progress of one direction.
 type lane struct {
-	title       string
-	ended, all  int
-	states      []stateCount // only those with invoices, in the order of travel
-	wrong       int
-	nextIsKnown bool
+	title      string
+	ended, all int
+	states     []stateCount // only those with invoices, in the order of travel
+	wrong      int
 }
 
 type stateCount struct {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"teamogy-ksef/internal/archive"
+	"teamogy-ksef/internal/cli/inspect"
 	"teamogy-ksef/internal/flow"
 )
 
@@ -24,6 +25,11 @@ func (d *demo) conclude(ctx context.Context, gaveUp string) (Result, error) {
 	}
 	if gaveUp != "" {
 		d.say("%s", gaveUp)
+		if troubles, err := inspect.Troubles(ctx, d.temporal, Connection); err == nil {
+			for _, line := range troubleLines(troubles) {
+				d.say("is tried again: %s", line)
+			}
+		}
 	}
 	for _, m := range result.Mismatches {
 		d.say("NOT AS EXPECTED  %s", m)
@@ -32,8 +38,10 @@ func (d *demo) conclude(ctx context.Context, gaveUp string) (Result, error) {
 		d.say("the end of the worker's log (%s):", d.setup.WorkerLog)
 		d.display.plainLine(lastLines(d.setup.WorkerLog, 15))
 	}
-	d.say("verified: bytes in the archive and at KSeF by SHA-256, one document for each KSeF number; answers 429: KSeF %d, Teamogy %d",
-		result.TooManyRequests.KSeF, result.TooManyRequests.Teamogy)
+	if result.complete() {
+		d.say("verified: the bytes in the archive and at KSeF (SHA-256), one document for each KSeF number")
+	}
+	d.say("requests refused for exceeding a limit (429): KSeF %d, Teamogy %d", result.TooManyRequests.KSeF, result.TooManyRequests.Teamogy)
 	d.display.plainLine(result.Line())
 	if !result.complete() {
 		return result, ErrMismatch
@@ -91,8 +99,10 @@ func (d *demo) verify(ctx context.Context) (Result, error) {
 	// A worker that was killed forgets what it has spent; otherwise no limit
 	// may have been met.
 	if refused := result.TooManyRequests; result.WorkerStarts == 1 && refused.KSeF+refused.Teamogy > 0 {
-		result.Mismatches = append(result.Mismatches, Mismatch{"requests", "none refused for exceeding a limit",
-			fmt.Sprintf("KSeF refused %d and Teamogy %d", refused.KSeF, refused.Teamogy)})
+		result.Mismatches = append(result.Mismatches, Mismatch{
+			"requests", "none refused for exceeding a limit",
+			fmt.Sprintf("KSeF refused %d and Teamogy %d", refused.KSeF, refused.Teamogy),
+		})
 	}
 	return result, nil
 }

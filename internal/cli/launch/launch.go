@@ -20,6 +20,7 @@ import (
 // Outcome is what became of a request to start or end a long-running workflow.
 type Outcome string
 
+// Outcomes.
 const (
 	Started        Outcome = "started"
 	AlreadyRunning Outcome = "already running"

@@ -133,10 +133,14 @@ func (s *Simulator) simSeed(r *http.Request) (any, error) {
 	s.lock(now)
 	defer s.mu.Unlock()
 	list := []map[string]string{}
+	given := map[string]bool{}
 	for _, rec := range records {
-		if rec.number != "" && s.store.byNumber[rec.number] != nil {
+		if rec.number != "" && (given[rec.number] || s.store.byNumber[rec.number] != nil) {
 			return nil, fmt.Errorf("KSeF number %s is taken", rec.number)
 		}
+		given[rec.number] = true
+	}
+	for _, rec := range records {
 		s.accept(rec)
 		list = append(list, map[string]string{
 			"ksefNumber": rec.number, "sha256": rec.hash, "invoiceNumber": rec.invoice.number,

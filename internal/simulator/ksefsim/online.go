@@ -153,7 +153,8 @@ func (s *Simulator) sendInvoice(c *call) (*reply, error) {
 		return nil, invalid("encryptedInvoiceContent: oczekiwano Base64.")
 	}
 	ref := c.r.PathValue("ref")
-	if err := s.checkSendable(c, ref, corrected); err != nil {
+	n, err := s.checkSendable(c, ref, corrected)
+	if err != nil {
 		return nil, err
 	}
 	if int64(len(cipherText)) != body.EncryptedInvoiceSize {
@@ -163,9 +164,6 @@ func (s *Simulator) sendInvoice(c *call) (*reply, error) {
 		return nil, refuse(21403, "Skrót treści nie zgadza się ze skrótem pliku.")
 	}
 
-	s.lock(c.now)
-	n := s.sessions[ref]
-	s.mu.Unlock()
 	inv := &sentInvoice{
 		ref: newReference(kindInvoice, c.now), session: n, sentAt: c.now,
 		declaredHash: body.InvoiceHash, offline: body.OfflineMode, correctedHash: corrected,
@@ -190,35 +188,35 @@ func (s *Simulator) sendInvoice(c *call) (*reply, error) {
 	return jsonReply(http.StatusAccepted, map[string]any{"referenceNumber": inv.ref})
 }
 
-// checkSendable refuses an invoice for a session that cannot take it.
-func (s *Simulator) checkSendable(c *call, ref, corrected string) error {
+// checkSendable finds the session of an invoice, if it can take one more.
+func (s *Simulator) checkSendable(c *call, ref, corrected string) (*session, error) {
 	s.lock(c.now)
 	defer s.mu.Unlock()
 	n, err := s.ownSession(c, ref)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if n.code != sessionOpen {
-		return refuse(21180, "Status sesji "+itoa(n.code)+" uniemożliwia wysyłkę faktur.")
+		return nil, refuse(21180, "Status sesji "+itoa(n.code)+" uniemożliwia wysyłkę faktur.")
 	}
 	if len(n.invoices) >= maxSessionInvoices {
-		return refuse(21155, fmt.Sprintf("Sesja o numerze referencyjnym %s osiągnęła dozwolony limit liczby faktur %d.", ref, maxSessionInvoices))
+		return nil, refuse(21155, fmt.Sprintf("Sesja o numerze referencyjnym %s osiągnęła dozwolony limit liczby faktur %d.", ref, maxSessionInvoices))
 	}
 	if corrected == "" {
-		return nil
+		return n, nil
 	}
 	for _, other := range s.submissions {
 		if other.session.auth.context != c.token.auth.context || other.code != invoiceAccepted {
 			continue
 		}
 		if other.declaredHash == corrected {
-			return refuse(21167, "Nie można wysłać korekty technicznej do prawidłowo przetworzonej faktury.")
+			return nil, refuse(21167, "Nie można wysłać korekty technicznej do prawidłowo przetworzonej faktury.")
 		}
 		if other.correctedHash == corrected {
-			return refuse(21166, "Faktura posiada już przetworzoną prawidłowo korektę techniczną.")
+			return nil, refuse(21166, "Faktura posiada już przetworzoną prawidłowo korektę techniczną.")
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // closeOnline answers POST /sessions/online/{ref}/close.

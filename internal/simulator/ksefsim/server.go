@@ -114,11 +114,7 @@ func (s *Simulator) serve(op *operation) http.Handler {
 		} else {
 			out = s.answer(op, r)
 			if f != nil {
-				if lost := f.reply(r, s.now()); lost != nil {
-					out = lost
-				} else {
-					out = nil
-				}
+				out = f.reply(r, s.now())
 			}
 		}
 		s.count(op.name, out)

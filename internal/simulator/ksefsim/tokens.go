@@ -133,12 +133,17 @@ func (s *Simulator) revokeCurrent(c *call) (*reply, error) {
 	return &reply{status: http.StatusNoContent}, nil
 }
 
-// forgetExpired drops tokens and challenges that have run out. The lock must
-// be held.
+// forgetExpired drops tokens, log-ins and challenges that have run out. The
+// lock must be held.
 func (s *Simulator) forgetExpired(now time.Time) {
 	for text, t := range s.tokens {
 		if !now.Before(t.until) {
 			delete(s.tokens, text)
+		}
+	}
+	for ref, a := range s.auths {
+		if now.Sub(a.started) > refreshLife {
+			delete(s.auths, ref)
 		}
 	}
 	for text, until := range s.challenges {
