@@ -234,7 +234,7 @@ func (k *KSeF) ValidateInvoice(ctx context.Context, in flow.ValidateInput) (out 
 	if err != nil {
 		return out, err
 	}
-	return flow.Validated{Form: document.Form.SystemCode + " " + document.Form.SchemaVersion}, nil
+	return flow.Validated{Form: document.Form.SystemCode + " " + document.Form.SchemaVersion, TimeScale: c.TimeScale}, nil
 }
 
 // FetchUPO brings KSeF's confirmation of an accepted invoice into the archive.

@@ -110,7 +110,7 @@ func (s *Session) sort(ctx context.Context, connection string, item flow.HandOve
 func (s *Session) stillWanted(ctx context.Context, item flow.HandOver) (bool, error) {
 	info := activity.GetInfo(ctx)
 	c := activity.GetClient(ctx)
-	err := c.RecordActivityHeartbeatByID(ctx, info.WorkflowNamespace, item.WorkflowID, item.RunID, item.ActivityID)
+	err := c.RecordActivityHeartbeatByID(ctx, info.Namespace, item.WorkflowID, item.RunID, item.ActivityID)
 	var canceled *temporal.CanceledError
 	var gone *serviceerror.NotFound
 	switch {
@@ -119,7 +119,7 @@ func (s *Session) stillWanted(ctx context.Context, item flow.HandOver) (bool, er
 	case errors.As(err, &gone):
 		return false, nil
 	case errors.As(err, &canceled):
-		err := c.CompleteActivityByID(ctx, info.WorkflowNamespace, item.WorkflowID, item.RunID, item.ActivityID, nil, temporal.NewCanceledError())
+		err := c.CompleteActivityByID(ctx, info.Namespace, item.WorkflowID, item.RunID, item.ActivityID, nil, temporal.NewCanceledError())
 		if err != nil && !errors.As(err, &gone) {
 			return false, fmt.Errorf("answer the withdrawal: %w", err)
 		}

@@ -103,7 +103,7 @@ func (b *base) answer(ctx context.Context, connection string, item flow.HandOver
 		return nil, true, nil
 	}
 	info := activity.GetInfo(ctx)
-	err = activity.GetClient(ctx).CompleteActivityByID(ctx, info.WorkflowNamespace, item.WorkflowID, item.RunID, item.ActivityID, result, failure)
+	err = activity.GetClient(ctx).CompleteActivityByID(ctx, info.Namespace, item.WorkflowID, item.RunID, item.ActivityID, result, failure)
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
 		return answer, false, nil

@@ -280,9 +280,10 @@ func (t *Teamogy) verificationLink(ctx context.Context, c *connection.Connection
 	if err != nil {
 		return "", archiving("read the invoice's XML", err)
 	}
-	document, err := invoice.Read(xml)
-	if err != nil || document.IssueDate.IsZero() {
-		return "", nil // accepted by KSeF all the same: only the link is missing
+	// What KSeF has accepted can be read; if not, only the link is missing.
+	document, _ := invoice.Read(xml)
+	if document.IssueDate.IsZero() {
+		return "", nil
 	}
 	return ksef.VerificationLink(ksef.Environment(c.KSeFEnvironment).QRBaseURL(), document.Seller.NIP, document.IssueDate, hashBytes(xml)), nil
 }

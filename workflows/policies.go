@@ -47,11 +47,19 @@ var (
 	// longWait is for waiting on KSeF; the attempt itself returns within the
 	// hour, also without news.
 	longWait = policy{startToClose: 65 * time.Minute, heartbeat: 15 * time.Second}
-	// handOver is for Transmit, which is completed from outside. Its time-out
-	// only registers again a hand-over that got lost; a cancellation waits for
-	// the session, because a sent invoice's number must still be recorded.
-	handOver = policy{startToClose: 45 * time.Minute, waitCancel: true}
 )
+
+// registerAgain is how long a hand-over may wait for its answer before it is
+// registered once more, which heals one that got lost with a dying worker.
+const registerAgain = 45 * time.Minute
+
+// handOver is for Transmit, which is completed from outside. Its time-out is no
+// bound on work but the interval of registering again, and so it scales as
+// every interval does. A cancellation waits for the session, because a sent
+// invoice's number must still be recorded.
+func handOver(timeScale float64) policy {
+	return policy{startToClose: max(flow.Scaled(registerAgain, timeScale), 30*time.Second), waitCancel: true}
+}
 
 // run runs an activity and gives its result; the compiler checks argument and
 // result. The summary is what the Web UI shows.

@@ -74,16 +74,15 @@ func (p *poller) wait(ctx workflow.Context, interval time.Duration, summary stri
 	return err
 }
 
-// jitter spreads connections that were started together; it is drawn from the
-// run's own random source, so that it is the same in a replay.
+// jitter spreads connections that were started together. It is the same in a
+// replay.
 func jitter(ctx workflow.Context, most time.Duration) time.Duration {
 	if most <= 0 {
 		return 0
 	}
-	var share float64
-	// A hash of the run ID and the time would do too; the run's time in
-	// microseconds is spread evenly enough and needs no side effect.
-	share = float64(workflow.Now(ctx).UnixMicro()%1000) / 1000
+	// The workflow's time in microseconds is spread evenly enough and needs no
+	// side effect.
+	share := float64(workflow.Now(ctx).UnixMicro()%1000) / 1000
 	return time.Duration(float64(most) * share)
 }
 

@@ -94,7 +94,7 @@ func (s *sendInvoice) transmit(ctx workflow.Context, issued flow.IssuedInvoice) 
 	if err != nil {
 		return none, err
 	}
-	answer, err := run(ctx, handOver, "Send to KSeF in a session of "+flow.TransmitID(s.in.Connection), starts.Transmit, flow.TransmitInput{
+	answer, err := run(ctx, handOver(valid.TimeScale), "Send to KSeF in a session of "+flow.TransmitID(s.in.Connection), starts.Transmit, flow.TransmitInput{
 		Connection: s.in.Connection, DocumentID: s.in.DocumentID, Document: issued.Document, Form: valid.Form,
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -77,7 +76,7 @@ func (s *sendInvoices) cycle(ctx workflow.Context) error {
 	}
 	s.doing = "asking Teamogy for ready invoices"
 	result, err := run(ctx, manyCalls, "Start sending the invoices that Teamogy marks as ready", starts.StartSends, flow.StartSendsInput{
-		Connection: s.connection, Held: slices.Sorted(maps.Keys(s.state.Held)), //workflowcheck:ignore sorted
+		Connection: s.connection, Held: s.held(),
 	})
 	if err != nil {
 		return err
@@ -89,6 +88,17 @@ func (s *sendInvoices) cycle(ctx workflow.Context) error {
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("%d ready, %d started, last asked %s",
 		result.Ready, s.state.Totals.Started, s.state.LastPoll.UTC().Format(time.RFC3339)))
 	return nil
+}
+
+// held lists the held documents in order.
+func (s *sendInvoices) held() []int64 {
+	ids := make([]int64, 0, len(s.state.Held))
+	//workflowcheck:ignore (the order is made right below)
+	for id := range s.state.Held {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 func checkHold(_ workflow.Context, h flow.HoldChange) error {

@@ -186,9 +186,11 @@ func TestFacts_nameTheKeyOfADamagedFact(t *testing.T) {
 		key := "records/acme/sent/4711/accepted.json"
 		whole, err := a.store.Read(t.Context(), key)
 		require.NoError(t, err)
-		for _, bytes := range []string{"", "null", "{}", "[]", string(whole[:len(whole)/2]), string(whole[:len(whole)-2]),
+		for _, bytes := range []string{
+			"", "null", "{}", "[]", string(whole[:len(whole)/2]), string(whole[:len(whole)-2]),
 			strings.Replace(string(whole), "4711", "4712", 1), strings.Replace(string(whole), `"accepted"`, `"rejected"`, 1),
-			strings.Replace(string(whole), "1970-", "0001-", 1)[:20]} {
+			strings.Replace(string(whole), "1970-", "0001-", 1)[:20],
+		} {
 			damage(t, a, key, bytes)
 			var corrupt *CorruptError
 			_, err := a.Facts(t.Context(), record)

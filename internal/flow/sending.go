@@ -87,7 +87,8 @@ type ValidateInput struct {
 
 // Validated is the result of ValidateInvoice.
 type Validated struct {
-	Form string `json:"form"` // "FA (3) 1-0E": the sessions' grouping
+	Form      string  `json:"form"` // "FA (3) 1-0E": the sessions' grouping
+	TimeScale float64 `json:"timeScale,omitempty"`
 }
 
 // TransmitInput is the input of the activity Transmit.

@@ -114,6 +114,9 @@ type bedOptions struct {
 	wrapTeamogy func(http.Handler) http.Handler
 	settings    map[string]string
 	noWorker    bool
+	interceptor interceptor.WorkerInterceptor
+	connection  string // a name of its own unless given
+	queue       string // likewise
 }
 
 var beds atomic.Int64
@@ -139,6 +142,12 @@ func newBed(t *testing.T, change ...func(*bedOptions)) *bed {
 		apiKey: "api-key-" + random(), keyPassword: "password-" + random(),
 	}
 	o.teamogy.APIKey = b.apiKey
+	if o.connection != "" {
+		b.connection = o.connection
+	}
+	if o.queue != "" {
+		b.queue = o.queue
+	}
 
 	ksef, err := ksefsim.New(o.ksef)
 	require.NoError(t, err)
@@ -153,7 +162,7 @@ func newBed(t *testing.T, change ...func(*bedOptions)) *bed {
 	b.secret, err = sessionkey.LoadOrCreateSecret(filepath.Join(b.dir, "session.secret"))
 	require.NoError(t, err)
 	if !o.noWorker {
-		b.startWorker()
+		b.startWorker(o.interceptor)
 	}
 	t.Cleanup(b.finish)
 	return b
@@ -168,13 +177,17 @@ func (b *bed) serve(h http.Handler, wrap func(http.Handler) http.Handler) string
 	return s.URL
 }
 
-func (b *bed) startWorker() {
+func (b *bed) startWorker(more interceptor.WorkerInterceptor) {
+	interceptors := []interceptor.WorkerInterceptor{&activities.Heartbeats{}}
+	if more != nil {
+		interceptors = append(interceptors, more)
+	}
 	logger := slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c, err := client.Dial(client.Options{HostPort: server.FrontendHostPort(), Logger: log.NewStructuredLogger(logger)})
 	require.NoError(b, err)
 	w := worker.New(c, b.queue, worker.Options{
 		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
-		Interceptors:               []interceptor.WorkerInterceptor{&activities.Heartbeats{}},
+		Interceptors:               interceptors,
 		WorkerStopTimeout:          time.Second,
 	})
 	workflows.Register(w)

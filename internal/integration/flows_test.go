@@ -2,7 +2,6 @@ package integration
 
 import (
 	"context"
-	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -112,10 +111,4 @@ func (b *bed) sessions() []string {
 		}
 	}
 	return ids
-}
-
-// decode reads the first payload of an event's input.
-func decode(t *testing.T, raw []byte, into any) {
-	t.Helper()
-	require.NoError(t, json.Unmarshal(raw, into))
 }

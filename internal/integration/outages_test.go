@@ -1,11 +1,15 @@
 package integration
 
 import (
+	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
 
 	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/simulator/samples"
@@ -278,4 +282,40 @@ func TestUnknownsOfTeamogy_doNotMatter(t *testing.T) {
 			})
 		}
 	}
+}
+
+// losesHandOver stands for a worker that dies in Transmit before it has
+// signalled: the server believes that the activity runs, and nobody knows the
+// invoice.
+type losesHandOver struct {
+	interceptor.WorkerInterceptorBase
+	lost atomic.Int32
+}
+
+func (l *losesHandOver) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	i := &losingActivity{loser: l}
+	i.Next = next
+	return i
+}
+
+type losingActivity struct {
+	interceptor.ActivityInboundInterceptorBase
+	loser *losesHandOver
+}
+
+func (i *losingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	if activity.GetInfo(ctx).ActivityType.Name == "Transmit" && i.loser.lost.CompareAndSwap(0, 1) {
+		return nil, activity.ErrResultPending
+	}
+	return i.Next.ExecuteActivity(ctx, in)
+}
+
+func TestSendInvoice_healsAHandOverThatGotLostWithItsWorker(t *testing.T) {
+	loser := &losesHandOver{}
+	b := newBed(t, func(o *bedOptions) { o.interceptor = loser })
+	document := b.seedReady("G/1", b.issued("G/1"))
+	_, err := b.sendOne(document.ID)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, loser.lost.Load())
+	require.Equal(t, 1, b.submissions(document.SHA256))
 }

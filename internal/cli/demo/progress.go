@@ -130,7 +130,7 @@ func happening(received, sent lane, m Manifest, verdicts []verdict) []string {
 	}
 	add(received.count(flow.StateImporting), "importing "+first(flow.DirectionReceived, flow.StateImporting), "importing %d invoices from KSeF into Teamogy")
 	if len(now) == 0 {
-		add(received.count(stateWaiting), "1 received invoice waits in KSeF for the next poll", "%d received invoices wait in KSeF for the next poll")
+		add(received.count(stateWaiting), "1 received invoice waits in KSeF for the next poll", "%d received invoices wait in KSeF for the next poll, or until its limits allow more downloads")
 	}
 	add(sent.count(flow.StateSending), "preparing "+first(flow.DirectionSent, flow.StateSending), "preparing %d invoices for the next KSeF session")
 	add(sent.count(stateAtKSeF), "KSeF checks "+first(flow.DirectionSent, stateAtKSeF), "KSeF checks %d invoices")
