@@ -33,6 +33,7 @@ type KSeFClient interface {
 	UPOByLink(context.Context, ksef.SecretURL) ([]byte, error)
 	InvoiceUPO(ctx context.Context, session, invoice string) ([]byte, error)
 	InvoiceUPOByNumber(ctx context.Context, session, ksefNumber string) ([]byte, error)
+	ForgetPublicKeys()
 }
 
 // TeamogyClient is what the activities need of Teamogy's API;
@@ -115,8 +116,11 @@ func mustLocation(name string) *time.Location {
 }
 
 // today is the present calendar day in Warsaw, as a date in UTC.
-func (b *base) today() time.Time {
-	y, m, d := b.Now().In(Warsaw).Date()
+func (b *base) today() time.Time { return dayInWarsaw(b.Now()) }
+
+// dayInWarsaw is the calendar day of a time in Warsaw, as a date in UTC.
+func dayInWarsaw(t time.Time) time.Time {
+	y, m, d := t.In(Warsaw).Date()
 	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 }
 
@@ -139,13 +143,12 @@ func settingsOf(c *connection.Connection) flow.Settings {
 
 // limitsOf picks the limits that the workflows own.
 func limitsOf(l ksef.RateLimits) flow.Limits {
+	queries, downloads := l.Of(ksef.GroupInvoiceMetadata), l.Of(ksef.GroupInvoiceDownload)
+	opens, sends := l.Of(ksef.GroupOnlineSession), l.Of(ksef.GroupInvoiceSend)
 	return flow.Limits{
-		QueriesPerHour:     l[ksef.GroupInvoiceMetadata].PerHour,
-		DownloadsPerMinute: l[ksef.GroupInvoiceDownload].PerMinute,
-		DownloadsPerHour:   l[ksef.GroupInvoiceDownload].PerHour,
-		OpensPerMinute:     l[ksef.GroupOnlineSession].PerMinute,
-		OpensPerHour:       l[ksef.GroupOnlineSession].PerHour,
-		SendsPerMinute:     l[ksef.GroupInvoiceSend].PerMinute,
-		SendsPerHour:       l[ksef.GroupInvoiceSend].PerHour,
+		QueriesPerMinute: queries.PerMinute, QueriesPerHour: queries.PerHour,
+		DownloadsPerMinute: downloads.PerMinute, DownloadsPerHour: downloads.PerHour,
+		OpensPerMinute: opens.PerMinute, OpensPerHour: opens.PerHour,
+		SendsPerMinute: sends.PerMinute, SendsPerHour: sends.PerHour,
 	}
 }

@@ -30,13 +30,11 @@ type Clients struct {
 
 	mu   sync.Mutex
 	made map[string]*clientPair
-	// ksefs holds one KSeF client per NIP and address, however many
-	// connections use it: KSeF counts the quotas so.
-	ksefs map[string]*ksef.Client
 }
 
 type clientPair struct {
 	fingerprint string
+	address     string // of KSeF, and the NIP
 	ksef        *ksef.Client
 	teamogy     *teamogy.Client
 }
@@ -44,7 +42,7 @@ type clientPair struct {
 // NewClients gives the clients of the connections in a store. The archive
 // holds each connection's frozen binding.
 func NewClients(store *connection.Store, a *archive.Archive, now func() time.Time, logger *slog.Logger) *Clients {
-	return &Clients{store: store, archive: a, now: now, logger: logger, made: map[string]*clientPair{}, ksefs: map[string]*ksef.Client{}}
+	return &Clients{store: store, archive: a, now: now, logger: logger, made: map[string]*clientPair{}}
 }
 
 // CheckSettings is the check of a connection.Store that goes beyond the file:
@@ -129,12 +127,27 @@ func (c *Clients) pair(ctx context.Context, name string) (*clientPair, *connecti
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if pair := c.made[name]; pair != nil && pair.fingerprint == settings.Fingerprint() {
-		return pair, settings, nil
+	before := c.made[name]
+	if before != nil && before.fingerprint == settings.Fingerprint() {
+		return before, settings, nil
 	}
-	pair = &clientPair{fingerprint: settings.Fingerprint()}
+	pair = &clientPair{fingerprint: settings.Fingerprint(), address: ksefAddress(settings) + " " + settings.NIP}
+	if before != nil && before.ksef != nil && before.address == pair.address {
+		// The same quota goes on being counted; only the certificate may be new.
+		if credentials, err := credentialsOf(settings, c.now()); err == nil {
+			before.ksef.SetCredentials(credentials)
+			pair.ksef = before.ksef
+		}
+	}
 	c.made[name] = pair
 	return pair, settings, nil
+}
+
+func ksefAddress(c *connection.Connection) string {
+	if c.KSeFURL != "" {
+		return c.KSeFURL
+	}
+	return ksef.Environment(c.KSeFEnvironment).BaseURL()
 }
 
 func bindingOf(c *connection.Connection) archive.Binding {
@@ -150,23 +163,10 @@ func (c *Clients) makeKSeF(s *connection.Connection) (*ksef.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	base := s.KSeFURL
-	if base == "" {
-		base = ksef.Environment(s.KSeFEnvironment).BaseURL()
-	}
-	key := base + " " + s.NIP
-	if known := c.ksefs[key]; known != nil {
-		known.SetCredentials(credentials)
-		return known, nil
-	}
-	client, err := ksef.New(ksef.Options{
-		BaseURL: base, NIP: s.NIP, Credentials: credentials, Now: c.now, TimeScale: s.TimeScale,
+	return ksef.New(ksef.Options{
+		BaseURL: ksefAddress(s), NIP: s.NIP, Credentials: credentials, Now: c.now, TimeScale: s.TimeScale,
 		Logger: c.logger.With("connection", s.Name),
 	})
-	if err == nil {
-		c.ksefs[key] = client
-	}
-	return client, err
 }
 
 func (c *Clients) makeTeamogy(s *connection.Connection) (*teamogy.Client, error) {

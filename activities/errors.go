@@ -46,6 +46,9 @@ func typeOf(err error) (string, time.Duration) {
 		if len(check.List) == 1 && check.Has(invoice.RuleAttachmentNeedsBatch) {
 			return flow.ErrAttachmentBatch, 0
 		}
+		if len(check.List) == 1 && check.Has(invoice.RuleIssueDateFuture) {
+			return flow.ErrIssueDateFuture, 0
+		}
 		return flow.ErrInvoiceInvalid, 0
 	case errors.As(err, &credentials):
 		return flow.ErrKSeFCredentials, 0
@@ -113,10 +116,9 @@ func typeOfTeamogy(e *teamogy.Error) string {
 		return flow.ErrTeamogyQuota
 	case teamogy.UnknownStatus:
 		return flow.ErrTeamogyStatus
-	case teamogy.Invalid, teamogy.Conflict, teamogy.NotSearchable:
+	case teamogy.Invalid, teamogy.Conflict, teamogy.NotSearchable, teamogy.NotFound:
+		// Not found: the activities that ask for one document decide themselves.
 		return flow.ErrTeamogyRefused
-	case teamogy.NotFound:
-		return flow.ErrDocumentUnknown
 	case teamogy.XMLMissing:
 		return flow.ErrInvoiceMissing
 	case teamogy.NotSaved:
@@ -128,6 +130,12 @@ func typeOfTeamogy(e *teamogy.Error) string {
 func isTemporal(err error) bool {
 	var service serviceerror.ServiceError
 	return errors.As(err, &service)
+}
+
+// notFound tells whether Teamogy knows nothing of what was asked for.
+func notFound(err error) bool {
+	var failure *teamogy.Error
+	return errors.As(err, &failure) && failure.Kind == teamogy.NotFound
 }
 
 // archiving wraps an error of the archive, so that it is told apart from the

@@ -130,6 +130,10 @@ func (k *KSeF) FetchInvoiceXML(ctx context.Context, in flow.ImportInput) (out fl
 		return out, archiving("read the record of "+in.KSeFNumber, err)
 	}
 	xml, ref, err := k.received(ctx, client, in, record)
+	if failure, is := ksef.AsError(err); is && failure.Has(ksef.CodeInvoiceNotFound) && (record.Metadata != nil || in.SHA256 != "") {
+		// KSeF has listed it, so it is there: only a number typed by hand can be wrong.
+		return out, newProblem(flow.ErrKSeFNotYet, "KSeF has listed the invoice %s but does not give it out: %v", in.KSeFNumber, err)
+	}
 	if err != nil {
 		return out, err
 	}
@@ -222,7 +226,7 @@ func describeFetched(out *flow.FetchedInvoice, d invoice.Document, readable bool
 // checked without KSeF. It makes no call.
 func (k *KSeF) ValidateInvoice(ctx context.Context, in flow.ValidateInput) (out flow.Validated, err error) {
 	defer k.failed(ctx, in.Connection, &err)
-	c, err := k.Connections.Settings(ctx, in.Connection)
+	_, c, err := k.Connections.KSeF(ctx, in.Connection) // with the check of the binding
 	if err != nil {
 		return out, err
 	}
@@ -253,8 +257,11 @@ func (k *KSeF) FetchUPO(ctx context.Context, in flow.RecordNumberInput) (out flo
 	if record.UPO != nil {
 		return flow.UPO{Document: *record.UPO, Available: true}, nil
 	}
+	if in.Answer.SessionReference == "" {
+		return flow.UPO{Reason: "KSeF does not tell in which session the invoice was accepted"}, nil
+	}
 	upo, err := k.upo(ctx, client, in.Answer)
-	if failure, is := ksef.AsError(err); is && in.Answer.Adopted && notOurs(failure) {
+	if failure, is := ksef.AsError(err); is && in.Answer.Adopted && outOfReach(failure, attemptOf(ctx)) {
 		return flow.UPO{Reason: "the invoice was accepted in a session that this login may not read"}, nil
 	}
 	if err != nil {
@@ -275,8 +282,20 @@ func (k *KSeF) FetchUPO(ctx context.Context, in flow.RecordNumberInput) (out flo
 	return flow.UPO{Document: flow.Ref(ref), Available: true}, nil
 }
 
-func notOurs(e *ksef.Error) bool {
-	return e.Kind == ksef.KindForbidden || e.Has(ksef.CodeSessionNotFound) || e.Has(ksef.CodeNoUPO)
+// noUPOAfter is after how many attempts an adopted invoice's missing UPO is
+// taken for one that will not come.
+const noUPOAfter = 10
+
+// outOfReach tells whether an adopted invoice's UPO cannot be had: its session
+// is somebody else's, or forgotten.
+func outOfReach(e *ksef.Error, attempt int) bool {
+	switch {
+	case e.Kind == ksef.KindForbidden, e.Kind == ksef.KindGone, e.Has(ksef.CodeSessionNotFound):
+		return true
+	case e.Has(ksef.CodeNoUPO):
+		return attempt >= noUPOAfter
+	}
+	return false
 }
 
 // upo downloads a confirmation: by the link of a fresh status answer, which

@@ -80,7 +80,8 @@ type sentRecord struct {
 // ending is how a submission ended without a number.
 type ending struct {
 	sessionFact
-	Kind string // factRejected, factBlocked or factNotProcessed
+	Kind string    // factRejected, factBlocked or factNotProcessed
+	Day  time.Time // the Warsaw day on which it was recorded, as a date in UTC
 }
 
 func sentKey(connection string, documentID int64) archive.RecordKey {
@@ -131,7 +132,7 @@ func (r *sentRecord) fold(f archive.Fact) error {
 		r.Accepted = &flow.Transmitted{}
 		return json.Unmarshal(f.Data, r.Accepted)
 	case factRejected, factBlocked, factNotProcessed:
-		e := ending{Kind: f.Kind}
+		e := ending{Kind: f.Kind, Day: dayInWarsaw(f.At)}
 		if err := json.Unmarshal(f.Data, &e.sessionFact); err != nil {
 			return err
 		}
@@ -157,10 +158,30 @@ func appended[T any](to *[]T, data json.RawMessage) error {
 }
 
 // refused tells whether the record knows that these bytes were rejected or
-// withdrawn. An empty hash stands for a document without XML.
-func (r *sentRecord) refused(sha256 string) bool {
-	return slices.ContainsFunc(r.Ends, func(e ending) bool { return e.Kind == factRejected && e.SHA256 == sha256 }) ||
-		slices.ContainsFunc(r.Withdrawn, func(w writtenFact) bool { return w.SHA256 == sha256 })
+// withdrawn. An empty hash stands for a document without XML; a withdrawal
+// without one for whatever content. A date of issue that was in the future
+// counts on the day of its refusal only.
+func (r *sentRecord) refused(sha256 string, today time.Time) bool {
+	return slices.ContainsFunc(r.Ends, func(e ending) bool {
+		return e.Kind == factRejected && e.SHA256 == sha256 && (e.Type != flow.ErrIssueDateFuture || !e.Day.Before(today))
+	}) || slices.ContainsFunc(r.Withdrawn, func(w writtenFact) bool { return w.SHA256 == sha256 || w.SHA256 == "" })
+}
+
+// numberWritten tells whether the accepted number stands on the document.
+func (r *sentRecord) numberWritten() bool {
+	return r.Accepted != nil && slices.ContainsFunc(r.WrittenBack, func(w writtenFact) bool { return w.KSeFNumber == r.Accepted.KSeFNumber })
+}
+
+// unsettledOther is a submission of other bytes of the same document that has
+// no end yet: before anything else of the document is sent, its fate must be
+// known.
+func (r *sentRecord) unsettledOther(sha256 string) *sessionFact {
+	for i := range r.Submissions {
+		if s := &r.Submissions[i]; s.SHA256 != sha256 && r.endOf(s) == nil && (r.Accepted == nil || r.Accepted.SHA256 != s.SHA256) {
+			return s
+		}
+	}
+	return nil
 }
 
 // everRefused tells whether anything was rejected or withdrawn at all.
@@ -272,8 +293,8 @@ func (b *base) indexReceived(ctx context.Context, connection string, number ksef
 // indexSent files an issued invoice under the day of P_1; without one under
 // today's.
 func (b *base) indexSent(ctx context.Context, connection string, documentID int64, issued time.Time) error {
-	if issued.IsZero() {
-		issued = b.today()
+	if issued.Year() < 2000 || issued.Year() > 9999 {
+		issued = b.today() // no date, or one that is a mistake
 	}
 	return b.Archive.AddToIndex(ctx, sentKey(connection, documentID), issued.Year(), int(issued.Month()))
 }

@@ -39,27 +39,34 @@ func (s *Session) BuildSession(ctx context.Context, in flow.BuildInput) (out flo
 	}
 	plan := make([]planItem, len(items))
 	seen := sessionLists{client: client, lists: map[string][]ksef.InvoiceStatus{}}
+	var last error
 	for i, item := range items {
 		plan[i].HandOver = item
 		out.Documents = append(out.Documents, item.DocumentID)
-		record, err := s.sentRecord(ctx, in.Connection, item.DocumentID)
+		what, session, err := s.sort(ctx, in.Connection, item, &seen)
 		if err != nil {
-			return out, archiving("read the record", err)
+			// No invoice may hold the others up: this one comes again later.
+			s.Logger.WarnContext(ctx, "an invoice could not be looked after before its session; it comes again",
+				"connection", in.Connection, "documentId", item.DocumentID, "error", err)
+			what, last = unclear, fmt.Errorf("look after %s: %w", documentName(item.DocumentID), err)
 		}
-		switch what, session, err := s.sort(ctx, in.Connection, item, record, &seen); {
-		case err != nil:
-			return out, fmt.Errorf("look after %s: %w", documentName(item.DocumentID), err)
-		case what == decided:
+		switch what {
+		case decided:
 			out.Decided = append(out.Decided, i)
-		case what == watched:
+		case watched:
 			plan[i].Session = session
 			out.Watch = append(out.Watch, i)
-		case what == dropped:
+		case dropped:
 			out.Dropped = append(out.Dropped, i)
+		case unclear:
+			out.Unclear = append(out.Unclear, i)
 		default:
 			out.Form = item.Form
 			out.Send = append(out.Send, i)
 		}
+	}
+	if last != nil && len(out.Unclear) == len(items) {
+		return out, last // it is not one invoice, it is all of them
 	}
 	list, err := s.Archive.PutList(ctx, plan, len(plan))
 	out.Plan = flow.ListRef(list)
@@ -73,36 +80,77 @@ const (
 	decided
 	watched
 	dropped
+	unclear
 )
 
 // sort finds out what to do with one hand-over. It looks at KSeF before
 // anything is sent a second time.
-func (s *Session) sort(ctx context.Context, connection string, item flow.HandOver, record *sentRecord, seen *sessionLists) (fate, string, error) {
+func (s *Session) sort(ctx context.Context, connection string, item flow.HandOver, seen *sessionLists) (fate, string, error) {
+	record, err := s.sentRecord(ctx, connection, item.DocumentID)
+	if err != nil {
+		return unclear, "", archiving("read the record", err)
+	}
 	known := record.outcomeOf(item.SHA256, item.RunID)
 	if known.Accepted != nil || known.End != nil && known.End.Kind == factRejected {
 		return decided, "", nil
 	}
-	if known.Open == nil {
-		wanted, err := s.stillWanted(ctx, item)
-		if !wanted || err != nil {
-			return dropped, "", err
+	if known.Open != nil {
+		// It was sent before and nothing is known since: its answer may be lost.
+		earlier := known.Open.Session
+		status, err := seen.find(ctx, earlier, item.SHA256, known.Taken)
+		if err != nil {
+			return unclear, "", err
 		}
-		return toSend, "", nil
+		if status != nil {
+			// This run takes the earlier submission over as its own.
+			return watched, earlier, s.noteSubmitted(ctx, connection, item, earlier)
+		}
 	}
-	// It was sent before and nothing is known since: its answer may be lost.
-	earlier := known.Open.Session
-	status, err := seen.find(ctx, earlier, item.SHA256, known.Taken)
+	if other := record.unsettledOther(item.SHA256); other != nil {
+		if settled, err := s.settleOther(ctx, connection, item, *other, seen); !settled || err != nil {
+			return unclear, "", err
+		}
+		if record, err = s.sentRecord(ctx, connection, item.DocumentID); err != nil {
+			return unclear, "", archiving("read the record", err)
+		}
+	}
+	if a := record.Accepted; a != nil {
+		// The document was changed after it had been sent, and that was accepted.
+		if err := s.noteSubmitted(ctx, connection, item, a.SessionReference); err != nil {
+			return unclear, "", err
+		}
+		return decided, "", s.noteEnd(ctx, connection, item, a.SessionReference, factRejected, sessionFact{
+			Type: flow.ErrNumberTaken,
+			Text: fmt.Sprintf("an earlier content of this very document is in KSeF already, as %s: an issued invoice is only changed by a corrective invoice", a.KSeFNumber),
+		})
+	}
+	wanted, err := s.stillWanted(ctx, item)
+	if !wanted || err != nil {
+		return dropped, "", err
+	}
+	return toSend, "", nil
+}
+
+// settleOther finds out what became of other bytes of the same document, and
+// records it. It is not settled while KSeF is deciding.
+func (s *Session) settleOther(ctx context.Context, connection string, item flow.HandOver, other sessionFact, seen *sessionLists) (bool, error) {
+	earlier := item
+	earlier.SHA256, earlier.RunID = other.SHA256, other.RunID
+	list, err := seen.list(ctx, other.Session)
 	if err != nil {
-		return toSend, "", err
+		return false, err
 	}
-	if status == nil {
-		return toSend, "", nil
+	status, err := seen.status(ctx, other.Session)
+	if err != nil {
+		return false, err
 	}
-	// This run takes the earlier submission over as its own.
-	if err := s.noteSubmitted(ctx, connection, item, earlier); err != nil {
-		return toSend, "", err
+	if bestMatch(list, other.SHA256) == nil && status.Code < ksef.StatusDone {
+		if err := closeSession(ctx, seen.client, other.Session); err != nil {
+			return false, err
+		}
 	}
-	return watched, earlier, nil
+	end, err := s.collect(ctx, seen.client, connection, earlier, other.Session, list, status)
+	return end != endOpen, err
 }
 
 // stillWanted asks Temporal whether the hand-over's workflow still waits. A
@@ -152,25 +200,49 @@ type sessionLists struct {
 	lists  map[string][]ksef.InvoiceStatus
 }
 
+// list reads a session's invoices. A session that KSeF does not know, does not
+// show us any more or has forgotten is an empty one: what was sent in it is
+// sent again, and if it had been accepted KSeF calls it a duplicate, which is
+// resolved by its hash.
+func (l *sessionLists) list(ctx context.Context, session string) ([]ksef.InvoiceStatus, error) {
+	if list, there := l.lists[session]; there {
+		return list, nil
+	}
+	list, err := l.client.SessionInvoices(ctx, session)
+	if err != nil && !beyondReach(err) {
+		return nil, err
+	}
+	l.lists[session] = list
+	return list, nil
+}
+
+// status reads a session's state; one beyond reach has ended.
+func (l *sessionLists) status(ctx context.Context, session string) (ksef.SessionStatus, error) {
+	status, err := l.client.SessionStatus(ctx, session)
+	if beyondReach(err) {
+		return ksef.SessionStatus{Code: 500, Description: "the session cannot be read any more"}, nil
+	}
+	return status, err
+}
+
+// beyondReach tells whether KSeF will not show a session to us.
+func beyondReach(err error) bool {
+	failure, is := ksef.AsError(err)
+	return is && (failure.Has(ksef.CodeSessionNotFound) || failure.Kind == ksef.KindGone ||
+		failure.Kind == ksef.KindForbidden && failure.ReasonCode == "insufficient-resource-access")
+}
+
 // find seeks an invoice by its hash in a session. It is nil when KSeF has not
 // taken it, which is certain once the session has ended.
 func (l *sessionLists) find(ctx context.Context, session, sha256 string, taken bool) (*ksef.InvoiceStatus, error) {
-	list, there := l.lists[session]
-	if !there {
-		var err error
-		list, err = l.client.SessionInvoices(ctx, session)
-		if failure, is := ksef.AsError(err); is && failure.Has(ksef.CodeSessionNotFound) {
-			return nil, nil // the session itself never came to be
-		}
-		if err != nil {
-			return nil, err
-		}
-		l.lists[session] = list
+	list, err := l.list(ctx, session)
+	if err != nil {
+		return nil, err
 	}
 	if found := bestMatch(list, sha256); found != nil {
 		return found, nil
 	}
-	status, err := l.client.SessionStatus(ctx, session)
+	status, err := l.status(ctx, session)
 	if err != nil {
 		return nil, err
 	}

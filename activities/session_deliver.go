@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
@@ -95,10 +96,10 @@ func (b *base) answer(ctx context.Context, connection string, item flow.HandOver
 		answer.Accepted = true
 		result = *known.Accepted
 	case known.End != nil && known.End.Kind == factRejected:
-		failure = failureOf(known.End.Type, known.End.Text)
+		failure = failureOf(known.End.Type, known.End.Text, 0)
 	case known.End != nil && known.End.Kind == factBlocked:
 		answer = &flow.Answer{}
-		failure = failureOf(known.End.Type, known.End.Text)
+		failure = failureOf(known.End.Type, known.End.Text, b.blockedPause(ctx, connection, record))
 	default:
 		return nil, true, nil
 	}
@@ -111,12 +112,34 @@ func (b *base) answer(ctx context.Context, connection string, item flow.HandOver
 	return answer, true, err
 }
 
+// blockedPause is how long an invoice waits that KSeF refused for a missing
+// permission: each try is a send of the quota, so the pause doubles from a
+// minute to five.
+func (b *base) blockedPause(ctx context.Context, connection string, record *sentRecord) time.Duration {
+	times := 0
+	for _, e := range record.Ends {
+		if e.Kind == factBlocked {
+			times++
+		}
+	}
+	pause := min(time.Minute<<min(max(times-1, 0), 8), longestDelay)
+	if c, err := b.Connections.Settings(ctx, connection); err == nil {
+		pause = flow.Scaled(pause, c.TimeScale)
+	}
+	return pause
+}
+
 // failureOf is the typed error that a waiting Transmit is failed with: a
-// rejection ends its workflow, a missing permission is tried again.
-func failureOf(errorType, text string) error {
+// rejection ends its workflow, a missing permission is tried again after a
+// pause.
+func failureOf(errorType, text string, pause time.Duration) error {
 	row := flow.LookupError(errorType)
-	return temporal.NewApplicationErrorWithOptions(text+" - What to do: "+row.Remedy, row.Type, temporal.ApplicationErrorOptions{
+	options := temporal.ApplicationErrorOptions{
 		NonRetryable: row.Class == flow.Content,
 		Details:      []any{flow.ErrorDetails{Class: row.Class, Remedy: row.Remedy}},
-	})
+	}
+	if !options.NonRetryable {
+		options.NextRetryDelay = pause
+	}
+	return temporal.NewApplicationErrorWithOptions(text+" - What to do: "+row.Remedy, row.Type, options)
 }

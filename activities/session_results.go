@@ -12,9 +12,12 @@ import (
 
 const (
 	// firstLook is the pause before KSeF is asked for the first time; it grows
-	// by half until longestLook.
+	// by half until longestLook, and after closeWatch until laterLook, so that
+	// many waiting sessions stay within the quota of status requests.
 	firstLook   = time.Second
-	longestLook = time.Minute
+	longestLook = 2 * time.Minute
+	closeWatch  = 30 * time.Minute
+	laterLook   = 10 * time.Minute
 	// lookFor is how long one attempt of AwaitSession waits without news.
 	lookFor = time.Hour
 )
@@ -34,16 +37,23 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 		return out, err
 	}
 	undecided := bySession(plan, in)
+	seen := sessionLists{client: client}
 	began, look := s.Now(), firstLook
 	for s.Now().Sub(began) < flow.Scaled(lookFor, c.TimeScale) {
 		if err := pause(ctx, flow.Scaled(look, c.TimeScale)); err != nil {
 			return out, err
 		}
-		look = min(look*3/2, longestLook)
+		most := longestLook
+		if s.Now().Sub(began) > flow.Scaled(closeWatch, c.TimeScale) {
+			most = laterLook
+		}
+		look = min(look*3/2, most)
+		var failure error
 		for _, reference := range undecided.order {
-			status, err := client.SessionStatus(ctx, reference)
+			status, err := seen.status(ctx, reference)
 			if err != nil {
-				return out, err
+				failure = err // the others may have news
+				continue
 			}
 			out.Code, out.Ended = status.Code, status.Code >= ksef.StatusDone
 			known := status.InvoiceCount - len(undecided.positions[reference])
@@ -51,6 +61,9 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 			if out.Ended || out.Decided > 0 {
 				return out, nil
 			}
+		}
+		if failure != nil {
+			return out, failure
 		}
 	}
 	return out, nil
@@ -78,7 +91,8 @@ func bySession(plan []planItem, in flow.AwaitInput) grouped {
 }
 
 // CollectResults reads what KSeF has decided and records it, invoice by
-// invoice.
+// invoice. One that cannot be cleared up now, although its session has ended,
+// goes to another session, which looks again before it sends.
 func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out flow.Collected, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	client, _, err := s.Connections.KSeF(ctx, in.Connection)
@@ -90,36 +104,51 @@ func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out f
 		return out, err
 	}
 	undecided := bySession(plan, in)
-	var waitingFor error
+	seen := sessionLists{client: client, lists: map[string][]ksef.InvoiceStatus{}}
+	var failure error
 	for _, reference := range undecided.order {
-		list, err := client.SessionInvoices(ctx, reference)
+		list, err := seen.list(ctx, reference)
 		if err != nil {
-			return out, err
+			failure = err // the other sessions may be read
+			continue
 		}
-		session, err := client.SessionStatus(ctx, reference)
+		session, err := seen.status(ctx, reference)
 		if err != nil {
-			return out, err
+			failure = err
+			continue
+		}
+		if session.Code == sessionKeyUnreadable {
+			client.ForgetPublicKeys()
 		}
 		for _, i := range undecided.positions[reference] {
 			end, err := s.collect(ctx, client, in.Connection, plan[i].HandOver, reference, list, session)
+			if err != nil {
+				s.Logger.WarnContext(ctx, "KSeF's answer to an invoice is not clear yet",
+					"connection", in.Connection, "documentId", plan[i].DocumentID, "error", err)
+				end, failure = endOpen, err
+			}
 			switch {
-			case err != nil:
-				waitingFor = err // this one is not clear yet; the others go on
 			case end == endDecided:
 				out.Decided = append(out.Decided, i)
-			case end == endAgain:
+			case end == endAgain, err != nil && session.Code >= ksef.StatusDone && attemptOf(ctx) >= clearTries:
 				out.Again = append(out.Again, i)
 			}
 		}
 	}
-	if len(out.Decided)+len(out.Again) > 0 {
-		return out, nil
+	if len(out.Decided)+len(out.Again) == 0 {
+		return out, failure
 	}
-	if waitingFor != nil {
-		return out, waitingFor
-	}
-	return out, newProblem(flow.ErrKSeFNotYet, "KSeF counts decided invoices in session %s but does not list them yet", strings.Join(undecided.order, ", "))
+	return out, nil
 }
+
+const (
+	// sessionKeyUnreadable is the status of a session whose AES key KSeF could
+	// not decrypt: its public key has changed.
+	sessionKeyUnreadable = 415
+	// clearTries is after how many attempts an unclear invoice is left to
+	// another session.
+	clearTries = 5
+)
 
 type collectEnd int
 
@@ -150,6 +179,9 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 	case duplicate:
 		return s.resolveDuplicate(ctx, client, connection, item, reference, status, fact)
 	case notProcessed:
+		if status.Code == 435 || status.Code == 405 {
+			client.ForgetPublicKeys() // perhaps they have changed
+		}
 		return endAgain, s.noteEnd(ctx, connection, item, reference, factNotProcessed, fact)
 	case forbidden:
 		fact.Type = flow.ErrKSeFPermission

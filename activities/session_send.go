@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -87,21 +88,30 @@ type sending struct {
 	key        ksef.SymmetricKey
 	plan       []planItem
 	scale      float64
+	listed     []ksef.InvoiceStatus // the session's list as read in this pass; nil: not yet
 }
 
+// sendAll sends in passes: what was doubtful in one is looked for in the
+// session's list in the next one, before it is sent again.
 func (w *sending) sendAll(ctx context.Context, positions []int, out *flow.SentToSession) error {
 	doubtful := positions
-	for try := 1; len(doubtful) > 0; try++ {
+	for pass := 1; len(doubtful) > 0; pass++ {
+		w.listed = nil
 		var again []int
 		for n, i := range doubtful {
-			switch end, err := w.sendOne(ctx, w.plan[i].HandOver); {
-			case err != nil:
+			end, err := w.sendOne(ctx, w.plan[i].HandOver)
+			switch {
+			case err != nil && forAll(err):
 				return err
+			case err != nil:
+				w.Logger.WarnContext(ctx, "an invoice could not be sent in this session; it comes again",
+					"connection", w.connection, "documentId", w.plan[i].DocumentID, "error", err)
+				out.Left = append(out.Left, i)
 			case end == sentEnd:
 				out.Sent++
 			case end == refusedEnd:
 				out.Refused = append(out.Refused, i)
-			case end == doubtfulEnd && try < sendTries:
+			case end == doubtfulEnd && pass < sendTries:
 				again = append(again, i)
 			case end == sessionOverEnd:
 				out.Left = append(out.Left, again...)
@@ -112,12 +122,22 @@ func (w *sending) sendAll(ctx context.Context, positions []int, out *flow.SentTo
 			}
 		}
 		if doubtful = again; len(doubtful) > 0 {
-			if err := pause(ctx, flow.Scaled(time.Duration(try)*2*time.Second, w.scale)); err != nil {
+			if err := pause(ctx, flow.Scaled(time.Duration(pass)*2*time.Second, w.scale)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// forAll tells whether an error concerns the connection and not one invoice:
+// then the whole step waits.
+func forAll(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	_, is := ksef.AsError(err)
+	return is || classify(err).Type == flow.ErrTemporalBusy
 }
 
 type sendEnd int
@@ -135,21 +155,21 @@ func (w *sending) sendOne(ctx context.Context, item flow.HandOver) (sendEnd, err
 	if err != nil {
 		return doubtfulEnd, archiving("read the record", err)
 	}
-	submitted := slices.ContainsFunc(record.Submissions, func(f sessionFact) bool { return f.Session == w.session && f.SHA256 == item.SHA256 })
-	if slices.ContainsFunc(record.Taken, func(f sessionFact) bool { return f.Session == w.session && f.SHA256 == item.SHA256 }) {
+	here := func(f sessionFact) bool { return f.Session == w.session && f.SHA256 == item.SHA256 }
+	if slices.ContainsFunc(record.Taken, here) {
 		return sentEnd, nil
 	}
-	if submitted {
-		there, err := w.alreadyThere(ctx, item)
-		if there || err != nil {
+	if slices.ContainsFunc(record.Submissions, here) {
+		if there, err := w.alreadyThere(ctx, item); there || err != nil {
 			return sentEnd, err
 		}
-	} else if err := w.noteSubmitted(ctx, w.connection, item, w.session); err != nil {
-		return doubtfulEnd, err
 	}
 	xml, err := w.Archive.Document(ctx, item.SHA256)
 	if err != nil {
 		return doubtfulEnd, archiving("read the invoice's XML", err)
+	}
+	if err := w.noteSubmitted(ctx, w.connection, item, w.session); err != nil {
+		return doubtfulEnd, err
 	}
 	reference, err := w.client.SendInvoice(ctx, w.session, w.key, ksef.InvoiceToSend{XML: xml})
 	if err == nil {
@@ -162,44 +182,41 @@ func (w *sending) sendOne(ctx context.Context, item flow.HandOver) (sendEnd, err
 func (w *sending) sendFailed(ctx context.Context, item flow.HandOver, err error) (sendEnd, error) {
 	failure, is := ksef.AsError(err)
 	switch {
-	case !is:
+	case !is, ctx.Err() != nil:
 		return doubtfulEnd, err
-	case failure.Kind == ksef.KindNetwork, failure.Kind == ksef.KindGateway, failure.Kind == ksef.KindServer,
-		failure.Kind == ksef.KindForbidden && failure.ReasonCode == "security-service-blocked":
-		if ctx.Err() != nil {
-			return doubtfulEnd, err
-		}
-		w.Logger.WarnContext(ctx, "no clear answer to a sent invoice: its session's list will tell",
-			"connection", w.connection, "documentId", item.DocumentID, "session", w.session, "error", err)
-		return doubtfulEnd, nil
+	case failure.Kind == ksef.KindGone, failure.Has(ksef.CodeSessionForbids), failure.Has(ksef.CodeSessionInvoiceLimit):
+		return sessionOverEnd, nil
 	case failure.Has(ksef.CodeSessionNotFound), failure.Has(ksef.CodeSessionUnavailable):
 		return doubtfulEnd, nil // right after opening, or for a moment: not taken
-	case failure.Has(ksef.CodeSessionForbids), failure.Has(ksef.CodeSessionInvoiceLimit):
-		return sessionOverEnd, nil
-	case failure.Kind == ksef.KindRejected:
+	case failure.Kind == ksef.KindRejected && failure.Status == http.StatusBadRequest && len(failure.Codes) > 0:
 		return refusedEnd, w.noteEnd(ctx, w.connection, item, w.session, factRejected, sessionFact{
 			Type: flow.ErrInvoiceRejected, Text: fmt.Sprintf("KSeF does not take the invoice: %v", failure),
 		})
+	case failure.Kind == ksef.KindNetwork, failure.Kind == ksef.KindGateway, failure.Kind == ksef.KindServer, failure.Kind == ksef.KindRejected,
+		failure.Kind == ksef.KindForbidden && failure.ReasonCode == "security-service-blocked":
+		w.Logger.WarnContext(ctx, "no clear answer to a sent invoice: its session's list will tell",
+			"connection", w.connection, "documentId", item.DocumentID, "session", w.session, "error", err)
+		return doubtfulEnd, nil
 	}
 	return doubtfulEnd, err // quota, login, permission: the whole step waits
 }
 
-// alreadyThere looks for the bytes in the session's list. The list follows a
-// sending with a short delay, so it is asked more than once.
+// alreadyThere looks for the bytes in the session's list, which is read once a
+// pass. The list follows a sending with a short delay, so the first reading
+// waits a moment.
 func (w *sending) alreadyThere(ctx context.Context, item flow.HandOver) (bool, error) {
-	for try := range 3 {
-		if try > 0 {
-			if err := pause(ctx, flow.Scaled(2*time.Second, w.scale)); err != nil {
-				return false, err
-			}
+	if w.listed == nil {
+		if err := pause(ctx, flow.Scaled(2*time.Second, w.scale)); err != nil {
+			return false, err
 		}
 		list, err := w.client.SessionInvoices(ctx, w.session)
 		if err != nil {
 			return false, err
 		}
-		if found := bestMatch(list, item.SHA256); found != nil {
-			return true, w.noteTaken(ctx, item, found.Reference)
-		}
+		w.listed = append([]ksef.InvoiceStatus{}, list...)
+	}
+	if found := bestMatch(w.listed, item.SHA256); found != nil {
+		return true, w.noteTaken(ctx, item, found.Reference)
 	}
 	return false, nil
 }
@@ -223,12 +240,20 @@ func (s *Session) CloseSession(ctx context.Context, in flow.CloseInput) (_ flow.
 	if err != nil {
 		return flow.Nothing{}, err
 	}
-	return flow.Nothing{}, closeSession(ctx, client, in.Reference)
+	err = closeSession(ctx, client, in.Reference)
+	if failure, is := ksef.AsError(err); is && failure.Has(ksef.CodeSessionNotFound) && attemptOf(ctx) >= closeTries {
+		return flow.Nothing{}, nil // not only for a moment: there is nothing to close
+	}
+	return flow.Nothing{}, err
 }
+
+// closeTries is after how many attempts a session that KSeF does not find is
+// given up: right after opening it may be unknown for a moment.
+const closeTries = 5
 
 func closeSession(ctx context.Context, client KSeFClient, reference string) error {
 	err := client.CloseOnlineSession(ctx, reference)
-	if failure, is := ksef.AsError(err); is && failure.Has(ksef.CodeSessionForbids) {
+	if failure, is := ksef.AsError(err); is && (failure.Has(ksef.CodeSessionForbids) || failure.Kind == ksef.KindGone) {
 		return nil // closed already, by us or by KSeF
 	}
 	return err

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -27,35 +28,46 @@ import (
 const mostInFlight = 2000
 
 // StartImports starts an ImportInvoice for each invoice of a list that has no
-// document yet, at most in.Most new ones.
+// document yet. It counts every one that still has to download its XML, also
+// one that an earlier attempt has started, and stops at in.Most of them. One
+// that cannot be started is counted and does not hold the others up.
 func (s *Starts) StartImports(ctx context.Context, in flow.StartImportsInput) (out flow.StartImportsResult, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	var found []foundInvoice
 	if err := s.Archive.List(ctx, archive.ListRef(in.List), &found); err != nil {
 		return out, archiving("read the list of found invoices", err)
 	}
-	for out.Next = in.From; out.Next < len(found) && out.Started < in.Most; out.Next++ {
+	var last error
+	for out.Next = in.From; out.Next < len(found); out.Next++ {
 		m := &found[out.Next]
-		started, err := s.startImport(ctx, in, m)
+		record, err := s.receivedRecord(ctx, in.Connection, m.KSeFNumber)
 		if err != nil {
-			return out, fmt.Errorf("start the import of %s: %w", m.KSeFNumber, err)
+			last = archiving("read the record of "+m.KSeFNumber, err)
+			out.Failed++
+			continue
 		}
-		if started {
+		if record.Created != nil {
+			out.Known++
+			continue
+		}
+		if out.Started >= in.Most {
+			break
+		}
+		switch started, err := s.startImport(ctx, in, m); {
+		case err != nil:
+			last = fmt.Errorf("start the import of %s: %w", m.KSeFNumber, err)
+			out.Failed++
+		case started || record.Fetched == nil:
 			out.Started++
-		} else {
+		default:
 			out.Known++
 		}
 	}
-	// What is known already needs no quota: go on over it.
-	for ; out.Next < len(found); out.Next++ {
-		record, err := s.receivedRecord(ctx, in.Connection, found[out.Next].KSeFNumber)
-		if err != nil {
-			return out, archiving("read the record of "+found[out.Next].KSeFNumber, err)
+	if last != nil {
+		s.Logger.ErrorContext(ctx, "imports could not be started; they come again", "connection", in.Connection, "failed", out.Failed, "error", last)
+		if out.Started+out.Known == 0 {
+			return out, last // it is not one invoice, it is all of them
 		}
-		if record.Created == nil {
-			break
-		}
-		out.Known++
 	}
 	return out, nil
 }
@@ -65,13 +77,6 @@ func (s *Starts) startImport(ctx context.Context, in flow.StartImportsInput, m *
 	if err != nil {
 		// Never seen, and not to be lost: the workflow will say what is wrong.
 		s.Logger.WarnContext(ctx, "KSeF listed an invoice with a malformed number", "connection", in.Connection, "ksefNumber", m.KSeFNumber, "error", err)
-	}
-	record, err := s.receivedRecord(ctx, in.Connection, m.KSeFNumber)
-	if err != nil {
-		return false, archiving("read the record", err)
-	}
-	if record.Created != nil {
-		return false, nil
 	}
 	if err := s.note(ctx, receivedKey(in.Connection, m.KSeFNumber), factFound, "metadata", m); err != nil {
 		return false, archiving("record the metadata", err)
@@ -104,7 +109,7 @@ func start(ctx context.Context, workflowType, id, summary string, input any, att
 		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
-		StaticSummary:                            summary,
+		StaticSummary:                            flow.Summary(summary),
 	}, workflowType, input)
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &already) {
@@ -138,75 +143,104 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 	if err != nil {
 		return out, err
 	}
+	var refused []teamogy.ReadyInvoice
+	var last error
 	for _, document := range ready {
 		if slices.Contains(in.Held, document.ID) {
 			out.Held++
 			continue
 		}
-		if out.Started >= room {
-			out.Deferred++
+		record, err := s.sentRecord(ctx, c.Name, document.ID)
+		switch {
+		case err != nil:
+			last = archiving("read the record of "+documentName(document.ID), err)
+			out.Failed++
+		case record.numberWritten():
+			out.Running++ // done; Teamogy's view is stale, or somebody set the status back
+		case record.Accepted == nil && record.everRefused():
+			refused = append(refused, document)
+		default:
+			last = cmp.Or(s.startSend(ctx, c, document, room, &out), last)
+		}
+	}
+	// Looking whether refused documents have changed costs requests, so it
+	// comes last and a few at a time.
+	looks := 0
+	for _, document := range refused {
+		changed := false
+		if s.compared.due(c.Name, document.ID, c.TimeScale) && looks < mostLooks {
+			looks++
+			if changed, err = s.changed(ctx, client, c, document.ID); err != nil {
+				last = fmt.Errorf("compare %s with what was refused: %w", documentName(document.ID), err)
+				out.Failed++
+				continue
+			}
+		}
+		if !changed {
+			out.Refused++
 			continue
 		}
-		if err := s.startSend(ctx, client, c, document, &out); err != nil {
-			return out, fmt.Errorf("start sending %s: %w", documentName(document.ID), err)
+		last = cmp.Or(s.startSend(ctx, c, document, room, &out), last)
+	}
+	if last != nil {
+		s.Logger.ErrorContext(ctx, "documents could not be looked after; the next poll tries again", "connection", c.Name, "failed", out.Failed, "error", last)
+		if out.Failed == len(ready) {
+			return out, last // it is not one document, it is all of them
 		}
 	}
 	return out, nil
 }
 
-func (s *Starts) startSend(ctx context.Context, client TeamogyClient, c *connection.Connection, document teamogy.ReadyInvoice, out *flow.StartSendsResult) error {
-	record, err := s.sentRecord(ctx, c.Name, document.ID)
-	if err != nil {
-		return archiving("read the record", err)
-	}
-	if record.Accepted != nil && len(record.WrittenBack) > 0 {
-		out.Running++ // done; Teamogy's view is stale, or somebody set the status back
+// mostLooks is how many refused documents are compared in one poll.
+const mostLooks = 10
+
+func (s *Starts) startSend(ctx context.Context, c *connection.Connection, document teamogy.ReadyInvoice, room int, out *flow.StartSendsResult) error {
+	if out.Started >= room {
+		out.Deferred++
 		return nil
-	}
-	if record.Accepted == nil && record.everRefused() {
-		changed, err := s.changed(ctx, client, c, document.ID, record)
-		if err != nil {
-			return err
-		}
-		if !changed {
-			out.Refused++
-			return nil
-		}
 	}
 	summary := documentName(document.ID)
 	if document.Number != "" {
 		summary = "Invoice " + document.Number
 	}
 	started, err := start(ctx, flow.SendInvoice, flow.SendInvoiceID(c.Name, document.ID), summary,
-		flow.SendInvoiceInput{Connection: c.Name, DocumentID: document.ID},
+		flow.SendInvoiceInput{Connection: c.Name, DocumentID: document.ID, Listed: true},
 		flow.AttributeConnection.ValueSet(c.Name), flow.AttributeDirection.ValueSet(flow.DirectionSent),
 		flow.AttributeState.ValueSet(flow.StateSending))
-	if started {
+	switch {
+	case err != nil:
+		out.Failed++
+		return fmt.Errorf("start sending %s: %w", documentName(document.ID), err)
+	case started:
 		out.Started++
-	} else if err == nil {
+	default:
 		out.Running++
 	}
-	return err
+	return nil
 }
 
 // changed compares the content of a refused document with what was refused:
 // at once when it is first seen back in the ready list, then once an hour,
 // later once a day.
-func (s *Starts) changed(ctx context.Context, client TeamogyClient, c *connection.Connection, documentID int64, record *sentRecord) (bool, error) {
-	if !s.compared.due(c.Name, documentID, c.TimeScale) {
-		return false, nil
+func (s *Starts) changed(ctx context.Context, client TeamogyClient, c *connection.Connection, documentID int64) (bool, error) {
+	record, err := s.sentRecord(ctx, c.Name, documentID)
+	if err != nil {
+		return false, archiving("read the record", err)
 	}
 	xml, _, err := client.ReadInvoiceXML(teamogy.WithPriority(ctx, teamogy.Low), documentID)
 	var failure *teamogy.Error
+	sha256 := hashHex(xml)
 	switch {
 	case errors.As(err, &failure) && failure.Kind == teamogy.XMLMissing:
+		sha256 = ""
+	case notFound(err): // deleted meanwhile
 		s.compared.note(c.Name, documentID)
-		return !record.refused(""), nil
+		return false, nil
 	case err != nil:
 		return false, err
 	}
 	s.compared.note(c.Name, documentID)
-	return !record.refused(hashHex(xml)), nil
+	return !record.refused(sha256, s.today()), nil
 }
 
 // room tells how many SendInvoice workflows may be started now.
@@ -252,6 +286,17 @@ func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.
 // starts it again.
 func (s *Starts) RecordWithdrawal(ctx context.Context, in flow.WithdrawalInput) (_ flow.Nothing, err error) {
 	defer s.failed(ctx, in.Connection, &err)
+	if in.SHA256 == "" {
+		// Cancelled before its content was known to the workflow: what was
+		// fetched last, if anything, is meant; else whatever it holds.
+		record, err := s.sentRecord(ctx, in.Connection, in.DocumentID)
+		if err != nil {
+			return flow.Nothing{}, archiving("read the record", err)
+		}
+		if n := len(record.Fetched); n > 0 {
+			in.SHA256 = record.Fetched[n-1].SHA256
+		}
+	}
 	return flow.Nothing{}, archiving("record the withdrawal",
 		s.note(ctx, sentKey(in.Connection, in.DocumentID), factWithdrawn, short(runOf(ctx)), writtenFact{SHA256: in.SHA256}))
 }
@@ -265,7 +310,7 @@ func (s *Starts) PlanSession(ctx context.Context, in flow.PlanInput) (out flow.L
 
 // CheckSessions tells which sessions do not run any more.
 func (s *Starts) CheckSessions(ctx context.Context, in flow.CheckSessionsInput) (out flow.CheckedSessions, err error) {
-	defer s.failed(ctx, "", &err)
+	defer s.failed(ctx, in.Connection, &err)
 	for _, id := range in.IDs {
 		description, err := activity.GetClient(ctx).DescribeWorkflowExecution(ctx, id, "")
 		var unknown *serviceerror.NotFound

@@ -225,8 +225,15 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 		return out, nil
 	}
 	xml, info, err := client.ReadInvoiceXML(teamogy.WithPriority(ctx, teamogy.Normal), in.DocumentID)
-	if err != nil {
+	switch {
+	case notFound(err):
+		return out, newProblem(flow.ErrDocumentUnknown, "Teamogy has no document %d: %v", in.DocumentID, err)
+	case err != nil:
 		return out, err
+	case info.KSeFNumber != "":
+		return out, newProblem(flow.ErrNumbered, "%s carries the KSeF number %s already", documentName(in.DocumentID), info.KSeFNumber)
+	case in.Listed && info.Status != c.SendReadyStatus:
+		return out, newProblem(flow.ErrNotReady, "%s was ready when it was listed, and is now %q", documentName(in.DocumentID), info.Status)
 	}
 	ref, err := t.Archive.PutDocument(ctx, xml)
 	if err != nil {
@@ -251,15 +258,16 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 
 // RecordKSeFNumber writes KSeF's answer to the document in one PATCH: number,
 // time, mode, link and the place of the confirmation go together.
-func (t *Teamogy) RecordKSeFNumber(ctx context.Context, in flow.RecordNumberInput) (_ flow.Nothing, err error) {
+// A document that was deleted meanwhile is no error: the record has the number.
+func (t *Teamogy) RecordKSeFNumber(ctx context.Context, in flow.RecordNumberInput) (out flow.Written, err error) {
 	defer t.failed(ctx, in.Connection, &err)
 	client, c, err := t.Connections.Teamogy(ctx, in.Connection)
 	if err != nil {
-		return flow.Nothing{}, err
+		return out, err
 	}
 	link, err := t.verificationLink(ctx, c, in.Answer)
 	if err != nil {
-		return flow.Nothing{}, err
+		return out, err
 	}
 	err = client.PatchSalesInvoice(teamogy.WithPriority(ctx, teamogy.High), in.DocumentID, teamogy.SalesPatch{
 		Status: c.SendSentStatus, KSeFNumber: in.Answer.KSeFNumber, KSeFStatus: ksefStatusAccepted,
@@ -267,10 +275,15 @@ func (t *Teamogy) RecordKSeFNumber(ctx context.Context, in flow.RecordNumberInpu
 		UPOReference: upoKey(in.Answer.KSeFNumber), SessionReference: in.Answer.SessionReference,
 		ClearMessage: true,
 	})
-	if err != nil {
-		return flow.Nothing{}, err
+	if notFound(err) {
+		t.Logger.ErrorContext(ctx, "a document was deleted in Teamogy after it had been sent to KSeF",
+			"connection", c.Name, "documentId", in.DocumentID, "ksefNumber", in.Answer.KSeFNumber)
+		out.Gone, err = true, nil
 	}
-	return flow.Nothing{}, archiving("record that the number is written back",
+	if err != nil {
+		return out, err
+	}
+	return out, archiving("record that the number is written back",
 		t.note(ctx, sentKey(c.Name, in.DocumentID), factWrittenBack, "number", writtenFact{KSeFNumber: in.Answer.KSeFNumber, SHA256: in.Answer.SHA256}))
 }
 
@@ -300,11 +313,14 @@ func (t *Teamogy) RecordRejection(ctx context.Context, in flow.RecordRejectionIn
 	if err := t.note(ctx, key, factRejected, "run-"+run, sessionFact{SHA256: in.SHA256, Type: in.Type, Text: in.Reason}); err != nil {
 		return flow.Nothing{}, archiving("record the rejection", err)
 	}
-	err = client.PatchSalesInvoice(teamogy.WithPriority(ctx, teamogy.High), in.DocumentID, teamogy.SalesPatch{
+	ctx = teamogy.WithPriority(ctx, teamogy.High)
+	if corrected, err := t.corrected(ctx, client, in); corrected || err != nil {
+		return flow.Nothing{}, err
+	}
+	err = client.PatchSalesInvoice(ctx, in.DocumentID, teamogy.SalesPatch{
 		Status: c.SendRejectedStatus, KSeFStatus: ksefStatusRejected, Message: in.Reason,
 	})
-	var failure *teamogy.Error
-	if errors.As(err, &failure) && failure.Kind == teamogy.NotFound {
+	if notFound(err) {
 		return flow.Nothing{}, nil // the document is gone; the record knows
 	}
 	if err != nil {
@@ -312,6 +328,25 @@ func (t *Teamogy) RecordRejection(ctx context.Context, in flow.RecordRejectionIn
 	}
 	return flow.Nothing{}, archiving("record that the rejection is written back",
 		t.note(ctx, key, factWrittenBack, "rejection-"+run, writtenFact{SHA256: in.SHA256, Rejection: in.Type}))
+}
+
+// corrected tells whether the document holds other content by now than was
+// refused: then the refusal must not be written over it.
+func (t *Teamogy) corrected(ctx context.Context, client TeamogyClient, in flow.RecordRejectionInput) (bool, error) {
+	if in.SHA256 == "" {
+		return false, nil
+	}
+	xml, _, err := client.ReadInvoiceXML(ctx, in.DocumentID)
+	var failure *teamogy.Error
+	switch {
+	case err == nil:
+		return hashHex(xml) != in.SHA256, nil
+	case errors.As(err, &failure) && failure.Kind == teamogy.XMLMissing:
+		return true, nil
+	case notFound(err):
+		return true, nil
+	}
+	return false, err
 }
 
 // documentName is how messages name a Teamogy document.

@@ -7,8 +7,8 @@ import (
 )
 
 // A ledger remembers what was spent of a quota in sliding windows of a minute
-// and an hour, and tells how much may be spent now. It is a pure value: the
-// caller gives the time. Windows are divided by timeScale, as the KSeF
+// and an hour, and tells how much may be spent now. A limit of zero or less is
+// none. It is a pure value: the caller gives the time. Windows are divided by timeScale, as the KSeF
 // simulator does.
 type ledger struct {
 	perMinute int
@@ -29,9 +29,19 @@ func reserved(limit int) int {
 func (l *ledger) minute() time.Duration { return flow.Scaled(time.Minute, l.timeScale) }
 func (l *ledger) hour() time.Duration   { return flow.Scaled(time.Hour, l.timeScale) }
 
+// withoutLimit is more than anyone asks for at once.
+const withoutLimit = 1_000_000
+
 // allowed tells how many may be spent now.
 func (l *ledger) allowed(now time.Time) int {
-	return max(0, min(l.perMinute-l.since(now.Add(-l.minute())), l.perHour-l.since(now.Add(-l.hour()))))
+	allowed := withoutLimit
+	if l.perMinute > 0 {
+		allowed = min(allowed, l.perMinute-l.since(now.Add(-l.minute())))
+	}
+	if l.perHour > 0 {
+		allowed = min(allowed, l.perHour-l.since(now.Add(-l.hour())))
+	}
+	return max(0, allowed)
 }
 
 // waitFor tells how long to wait until count may be spent at once; zero if
@@ -41,6 +51,9 @@ func (l *ledger) waitFor(now time.Time, count int) time.Duration {
 }
 
 func (l *ledger) waitIn(now time.Time, count, limit int, window time.Duration) time.Duration {
+	if limit <= 0 {
+		return 0
+	}
 	count = min(count, limit)
 	used := l.since(now.Add(-window))
 	for _, s := range l.spent {

@@ -100,7 +100,7 @@ func TestWindow_sweepSeesEveryRecordAndNeverGoesBack(t *testing.T) {
 				}
 				w = next
 			}
-			next := w.advance(cursor, page)
+			next := w.advance(cursor, page, true)
 			require.False(t, next.Before(cursor), "the cursor went backwards")
 			cursor = next
 			if w.to.IsZero() {
@@ -140,4 +140,18 @@ func query(stored []time.Time, w window, hwm time.Time, pageSize int, seen map[i
 	}
 	found.List.Count = last - first
 	return found
+}
+
+// KSeF may name no limit at all: then there is none, and nobody waits for
+// ever, or spins without a wait because nothing is ever allowed.
+func TestLedger_withoutALimitAllowsEverything(t *testing.T) {
+	for _, l := range []ledger{{}, {perMinute: 10}, {perHour: 10}} {
+		want := max(l.perMinute, l.perHour)
+		if want == 0 {
+			want = 1000
+		}
+		require.GreaterOrEqual(t, l.allowed(start), want)
+		l.spend(start, want)
+		require.Equal(t, l.perMinute == 0 && l.perHour == 0, l.waitFor(start, 1) == 0)
+	}
 }

@@ -64,17 +64,21 @@ func handOver(timeScale float64) policy {
 // run runs an activity and gives its result; the compiler checks argument and
 // result. The summary is what the Web UI shows.
 func run[A, R any](ctx workflow.Context, p policy, summary string, activity func(context.Context, A) (R, error), argument A) (R, error) {
+	var result R
+	err := schedule(ctx, p, summary, activity, argument).Get(ctx, &result)
+	return result, err
+}
+
+// schedule is run without waiting for the result.
+func schedule[A, R any](ctx workflow.Context, p policy, summary string, activity func(context.Context, A) (R, error), argument A) workflow.Future {
 	retry := untilItWorks
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: p.startToClose,
 		HeartbeatTimeout:    p.heartbeat,
 		WaitForCancellation: p.waitCancel,
 		RetryPolicy:         &retry,
-		Summary:             summary,
-	})
-	var result R
-	err := workflow.ExecuteActivity(ctx, activity, argument).Get(ctx, &result)
-	return result, err
+		Summary:             flow.Summary(summary),
+	}), activity, argument)
 }
 
 // badInput is the error of a workflow whose input is incomplete. It tells what

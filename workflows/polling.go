@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -66,12 +67,31 @@ func (p *poller) wait(ctx workflow.Context, interval time.Duration, summary stri
 	pause := flow.Scaled(interval, p.timeScale)
 	pause += jitter(ctx, pause/20)
 	p.nextPoll = workflow.Now(ctx).Add(pause)
+	return p.waitOut(ctx, summary)
+}
+
+// waitOut waits until the next poll is due or an update asks for it; also in
+// the run after a continue-as-new.
+func (p *poller) waitOut(ctx workflow.Context, summary string) error {
+	pause := p.nextPoll.Sub(workflow.Now(ctx))
+	if pause <= 0 {
+		return ctx.Err()
+	}
 	p.doing = "waiting until " + p.nextPoll.UTC().Format(time.RFC3339)
 	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
 		Timeout:      pause,
 		TimerOptions: workflow.TimerOptions{Summary: summary},
 	}, func() bool { return p.pollNow || p.paused != "" })
 	return err
+}
+
+// carriedOver is when the run after a continue-as-new should ask: at once if an
+// update has asked for it just now.
+func (p *poller) carriedOver() time.Time {
+	if p.pollNow {
+		return time.Time{}
+	}
+	return p.nextPoll
 }
 
 // jitter spreads connections that were started together. It is the same in a
@@ -92,6 +112,17 @@ func rest(ctx workflow.Context, d time.Duration, summary string) error {
 		return ctx.Err()
 	}
 	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
+}
+
+// survive keeps a long-running workflow alive: what an activity fails with for
+// good is logged, and tried again after a pause. Only a cancellation ends it.
+func survive(ctx workflow.Context, err error, pause time.Duration) error {
+	var failure *temporal.ActivityError
+	if err == nil || ctx.Err() != nil || !errors.As(err, &failure) {
+		return err
+	}
+	workflow.GetLogger(ctx).Error("a step failed for good; it is tried again", "error", err)
+	return rest(ctx, pause, "Try again what failed")
 }
 
 // due tells whether the run should be continued as new.

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,15 +29,22 @@ func ReceiveInvoices(ctx workflow.Context, in flow.ReceiveInput) error {
 	if err != nil {
 		return err
 	}
+	if err := r.waitOut(ctx, "Ask KSeF again"); err != nil {
+		return err
+	}
 	for {
-		if err := r.cycle(ctx); err != nil {
+		err := r.cycle(ctx)
+		if errors.Is(err, errDue) {
+			return r.continueAsNew(ctx)
+		}
+		if err := survive(ctx, err, 0); err != nil {
+			return err
+		}
+		if err := r.wait(ctx, r.interval(), "Ask KSeF again"); err != nil {
 			return err
 		}
 		if r.due(ctx) {
 			return r.continueAsNew(ctx)
-		}
-		if err := r.wait(ctx, r.interval(), "Ask KSeF again"); err != nil {
-			return err
 		}
 	}
 }
@@ -63,7 +71,7 @@ func newReceive(ctx workflow.Context, in flow.ReceiveInput) (*receiveInvoices, e
 	if r.state.Cursors == nil {
 		r.state.Cursors = map[string]flow.Cursor{}
 	}
-	r.paused = r.state.Paused
+	r.paused, r.nextPoll = r.state.Paused, r.state.NextPoll
 	r.queries.spent, r.downloads.spent = r.state.Queries, r.state.Downloads
 	if err := describe(ctx, in.Connection, flow.DirectionReceived, "polling"); err != nil {
 		return nil, err
@@ -119,55 +127,75 @@ func (r *receiveInvoices) authenticate(ctx workflow.Context) error {
 		return err
 	}
 	r.preflight, r.settings, r.timeScale = &preflight, preflight.Settings, preflight.Settings.TimeScale
-	r.queries.perMinute, r.queries.perHour = preflight.Limits.QueriesPerHour, reserved(preflight.Limits.QueriesPerHour)
+	r.queries.perMinute, r.queries.perHour = reserved(preflight.Limits.QueriesPerMinute), reserved(preflight.Limits.QueriesPerHour)
 	r.downloads.perMinute, r.downloads.perHour = reserved(preflight.Limits.DownloadsPerMinute), reserved(preflight.Limits.DownloadsPerHour)
 	r.queries.timeScale, r.downloads.timeScale = r.timeScale, r.timeScale
 	return nil
 }
 
-// sweep goes from a subject type's cursor to the present.
+// sweep goes from a subject type's cursor to the present. The cursor follows
+// page by page, so that a long sweep can be ended and taken up again anywhere.
 func (r *receiveInvoices) sweep(ctx workflow.Context, subject string) error {
 	for {
-		cursor, there := r.state.Cursors[subject]
-		if !there {
-			cursor.At = r.settings.ReceiveFrom
+		before := r.cursor(subject)
+		if before.At.After(workflow.Now(ctx)) {
+			r.doing = "nothing to do before " + before.At.Format(time.RFC3339)
+			return nil
 		}
-		w := nextWindow(cursor.At, workflow.Now(ctx))
-		last, err := r.sweepWindow(ctx, subject, w)
-		if err != nil || r.settings.Receive == "preview" {
+		w := nextWindow(before.At, workflow.Now(ctx))
+		complete, err := r.sweepWindow(ctx, subject, w, true)
+		if err != nil || !complete || w.to.IsZero() {
 			return err
 		}
-		// Someone may have set the cursor while the window was worked through.
-		if present, still := r.state.Cursors[subject]; still == there && (!there || present == cursor) {
-			cursor.At = w.advance(cursor.At, last)
-			r.state.Cursors[subject] = cursor
-		}
-		if w.to.IsZero() {
-			return nil
+		if !r.cursor(subject).At.After(before.At) {
+			return nil // KSeF's high-water mark does not move: next time
 		}
 	}
 }
 
-// sweepWindow queries all pages of a window and starts what they hold; it
-// gives the last page.
-func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w window) (flow.Found, error) {
+// cursor is where a subject type stands; before anything was received that is
+// RECEIVE_FROM, which may still be changed.
+func (r *receiveInvoices) cursor(subject string) flow.Cursor {
+	if c, there := r.state.Cursors[subject]; there {
+		return c
+	}
+	return flow.Cursor{At: r.settings.ReceiveFrom}
+}
+
+// sweepWindow queries all pages of a window and starts what they hold. It is
+// complete when everything of the window has its workflow; a pause and a
+// preview end it early.
+func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w window, moves bool) (complete bool, err error) {
+	position := w
 	for {
-		page, err := r.find(ctx, subject, w)
+		cursor := r.cursor(subject)
+		page, err := r.find(ctx, subject, position)
 		if err != nil {
-			return page, err
+			return false, err
 		}
 		if r.settings.Receive == "preview" {
 			r.preview = page.List.Count
-			return page, nil
+			return false, nil
 		}
-		if err := r.start(ctx, subject, page.List); err != nil {
-			return page, err
+		if started, err := r.start(ctx, subject, page.List); err != nil || !started {
+			return false, err
 		}
-		next, more := w.nextPage(page)
+		next, more := position.nextPage(page)
+		if moves && r.cursor(subject) == cursor { // else somebody has set it meanwhile
+			if at := position.advance(cursor.At, page, !more); at.After(cursor.At) {
+				r.state.Cursors[subject] = flow.Cursor{At: at, Reason: cursor.Reason}
+			}
+		}
 		if !more {
-			return page, nil
+			return true, nil
 		}
-		w = next
+		if r.paused != "" {
+			return false, nil
+		}
+		if r.due(ctx) {
+			return false, errDue
+		}
+		position = next
 	}
 }
 
@@ -186,26 +214,38 @@ func (r *receiveInvoices) find(ctx workflow.Context, subject string, w window) (
 }
 
 // start starts an ImportInvoice for each invoice of a list that has none, as
-// fast as the quota of downloads allows.
-func (r *receiveInvoices) start(ctx workflow.Context, subject string, list flow.ListRef) error {
+// fast as the quota of downloads allows. It tells whether all are started; a
+// pause ends it early.
+func (r *receiveInvoices) start(ctx workflow.Context, subject string, list flow.ListRef) (all bool, err error) {
+	all = true
 	for next := 0; next < list.Count; {
 		if err := rest(ctx, r.downloads.waitFor(workflow.Now(ctx), 1), "KSeF's quota of downloads"); err != nil {
-			return err
+			return false, err
+		}
+		if next > 0 && r.paused != "" {
+			return false, nil
+		}
+		if next > 0 && r.due(ctx) {
+			return false, errDue
 		}
 		r.doing = fmt.Sprintf("starting imports: %d of %d looked at", next, list.Count)
-		most := r.downloads.allowed(workflow.Now(ctx))
+		most := max(1, r.downloads.allowed(workflow.Now(ctx)))
 		result, err := run(ctx, manyCalls, fmt.Sprintf("Start the imports of %d found invoices", list.Count-next), starts.StartImports, flow.StartImportsInput{
 			Connection: r.connection, Subject: subject, List: list, From: next, Most: most,
 		})
 		if err != nil {
-			return err
+			return false, err
 		}
 		r.downloads.spend(workflow.Now(ctx), result.Started)
 		r.state.Totals.Started += result.Started
 		r.state.Totals.Known += result.Known
+		all = all && result.Failed == 0
+		if result.Next <= next {
+			return false, nil // no progress: the next cycle goes on
+		}
 		next = result.Next
 	}
-	return nil
+	return all, nil
 }
 
 // recheck queries the last days once more, once a day; only what has no
@@ -222,7 +262,7 @@ func (r *receiveInvoices) recheck(ctx workflow.Context) error {
 		return nil
 	}
 	for _, subject := range r.settings.Subjects {
-		cursor := r.state.Cursors[subject].At
+		cursor := r.cursor(subject).At
 		from := cursor.Add(-recheckOverlap)
 		if from.Before(r.settings.ReceiveFrom) {
 			from = r.settings.ReceiveFrom
@@ -230,7 +270,7 @@ func (r *receiveInvoices) recheck(ctx workflow.Context) error {
 		if !from.Before(cursor) {
 			continue
 		}
-		if _, err := r.sweepWindow(ctx, subject, window{from: from, to: cursor}); err != nil {
+		if complete, err := r.sweepWindow(ctx, subject, window{from: from, to: cursor}, false); err != nil || !complete {
 			return err
 		}
 	}
@@ -277,7 +317,7 @@ func (r *receiveInvoices) continueAsNew(ctx workflow.Context) error {
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return err
 	}
-	r.state.Paused = r.paused
+	r.state.Paused, r.state.NextPoll = r.paused, r.carriedOver()
 	r.state.Queries, r.state.Downloads = r.queries.spent, r.downloads.spent
 	return workflow.NewContinueAsNewError(ctx, flow.ReceiveInvoices, flow.ReceiveInput{Connection: r.connection, State: &r.state})
 }

@@ -67,9 +67,10 @@ func (s *sendInvoice) run(ctx workflow.Context) (flow.SendResult, error) {
 	// cancelled in the meantime.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 
-	if _, err := run(ctx, oneCall, "Write the KSeF number "+answer.KSeFNumber+" to Teamogy", teamogy.RecordKSeFNumber, flow.RecordNumberInput{
+	written, err := run(ctx, oneCall, "Write the KSeF number "+answer.KSeFNumber+" to Teamogy", teamogy.RecordKSeFNumber, flow.RecordNumberInput{
 		Connection: s.in.Connection, DocumentID: s.in.DocumentID, Answer: answer,
-	}); err != nil {
+	})
+	if err != nil {
 		return none, err
 	}
 	upo, err := run(ctx, oneCall, "Fetch the confirmation (UPO) of "+answer.KSeFNumber, ksef.FetchUPO, flow.RecordNumberInput{
@@ -78,7 +79,7 @@ func (s *sendInvoice) run(ctx workflow.Context) (flow.SendResult, error) {
 	if err != nil {
 		return none, err
 	}
-	return flow.SendResult{KSeFNumber: answer.KSeFNumber, Adopted: answer.Adopted, UPO: upo}, nil
+	return flow.SendResult{KSeFNumber: answer.KSeFNumber, Adopted: answer.Adopted, Gone: written.Gone, UPO: upo}, nil
 }
 
 // transmit checks the invoice and has it sent, unless KSeF has accepted it
@@ -142,7 +143,7 @@ func (s *sendInvoice) refuse(ctx workflow.Context, cause error) error {
 // writtenToDocument tells which errors the accountant can mend.
 func writtenToDocument(errorType string) bool {
 	switch errorType {
-	case flow.ErrInvoiceInvalid, flow.ErrInvoiceRejected, flow.ErrNumberTaken, flow.ErrAttachmentBatch, flow.ErrInvoiceMissing:
+	case flow.ErrInvoiceInvalid, flow.ErrIssueDateFuture, flow.ErrInvoiceRejected, flow.ErrNumberTaken, flow.ErrAttachmentBatch, flow.ErrInvoiceMissing:
 		return true
 	}
 	return false
@@ -156,7 +157,7 @@ func (s *sendInvoice) finish(ctx workflow.Context, result flow.SendResult, err e
 	case err == nil && result.Adopted:
 		state = flow.StateAcceptedMore
 	case err == nil:
-	case temporal.IsCanceledError(err):
+	case temporal.IsCanceledError(err), errors.As(err, &failure) && failure.Type() == flow.ErrNotReady:
 		state = flow.StateWithdrawn
 	case errors.As(err, &failure) && writtenToDocument(failure.Type()):
 		state = flow.StateRejected

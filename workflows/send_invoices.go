@@ -18,15 +18,18 @@ func SendInvoices(ctx workflow.Context, in flow.SendInput) error {
 	if err != nil {
 		return err
 	}
+	if err := s.waitOut(ctx, "Ask Teamogy again"); err != nil {
+		return err
+	}
 	for {
-		if err := s.cycle(ctx); err != nil {
+		if err := survive(ctx, s.cycle(ctx), 0); err != nil {
+			return err
+		}
+		if err := s.wait(ctx, max(s.settings.SendInterval, time.Second), "Ask Teamogy again"); err != nil {
 			return err
 		}
 		if s.due(ctx) {
 			return s.continueAsNew(ctx)
-		}
-		if err := s.wait(ctx, max(s.settings.SendInterval, time.Second), "Ask Teamogy again"); err != nil {
-			return err
 		}
 	}
 }
@@ -50,7 +53,7 @@ func newSends(ctx workflow.Context, in flow.SendInput) (*sendInvoices, error) {
 	if s.state.Held == nil {
 		s.state.Held = map[int64]string{}
 	}
-	s.paused = s.state.Paused
+	s.paused, s.nextPoll = s.state.Paused, s.state.NextPoll
 	if err := describe(ctx, in.Connection, flow.DirectionSent, "polling"); err != nil {
 		return nil, err
 	}
@@ -132,6 +135,6 @@ func (s *sendInvoices) continueAsNew(ctx workflow.Context) error {
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return err
 	}
-	s.state.Paused = s.paused
+	s.state.Paused, s.state.NextPoll = s.paused, s.carriedOver()
 	return workflow.NewContinueAsNewError(ctx, flow.SendInvoices, flow.SendInput{Connection: s.connection, State: &s.state})
 }

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,26 +41,19 @@ func TransmitInvoices(ctx workflow.Context, state flow.TransmitState) error {
 		return err
 	}
 	for {
-		if err := t.awaitWork(ctx); err != nil {
-			return err
-		}
-		if t.due(ctx) {
+		err := t.cycle(ctx)
+		if errors.Is(err, errDue) {
 			return t.continueAsNew(ctx)
 		}
-		if err := t.answerKnown(ctx); err != nil {
-			return err
-		}
-		if err := t.recover(ctx); err != nil {
-			return err
-		}
-		if !t.sendable(ctx) {
-			continue
-		}
-		if err := t.transmit(ctx); err != nil {
+		if err := survive(ctx, err, t.scaled(time.Minute)); err != nil {
 			return err
 		}
 	}
 }
+
+// errDue ends whatever is being waited for, because the history has become
+// long enough: what waits is carried over to the next run.
+var errDue = errors.New("continue as new")
 
 func newTransmit(ctx workflow.Context, state flow.TransmitState) (*transmitInvoices, error) {
 	if err := checkConnection(flow.TransmitInvoices, pollExample, state.Connection); err != nil {
@@ -68,7 +63,7 @@ func newTransmit(ctx workflow.Context, state flow.TransmitState) (*transmitInvoi
 		queue:      queue{TransmitState: state},
 		handedOver: workflow.GetSignalChannel(ctx, flow.SignalTransmit),
 		sent:       workflow.GetSignalChannel(ctx, flow.SignalSessionSent),
-		done:       workflow.GetSignalChannel(ctx, flow.SignalSessionDone),
+		news:       workflow.GetSignalChannel(ctx, flow.SignalSessionNews),
 	}
 	if err := describe(ctx, state.Connection, flow.DirectionSent, "transmitting"); err != nil {
 		return nil, err
@@ -83,17 +78,34 @@ type transmitInvoices struct {
 	queue
 	handedOver workflow.ReceiveChannel
 	sent       workflow.ReceiveChannel
-	done       workflow.ReceiveChannel
+	news       workflow.ReceiveChannel
 
 	pace   flow.Pace
 	paceAt time.Time
 	doing  string
 }
 
+// cycle waits for work and does what there is to do.
+func (t *transmitInvoices) cycle(ctx workflow.Context) error {
+	if err := t.awaitWork(ctx); err != nil {
+		return err
+	}
+	if err := t.answerKnown(ctx); err != nil {
+		return err
+	}
+	if err := t.recover(ctx); err != nil {
+		return err
+	}
+	if !t.sendable(ctx) {
+		return nil
+	}
+	return t.transmit(ctx)
+}
+
 // drain takes every signal that has arrived. It is called inside every wait,
 // before every decision and last before continuing as new: a signal that sits
 // in a channel when the run ends would be lost.
-func (t *transmitInvoices) drain() {
+func (t *transmitInvoices) drain(ctx workflow.Context) {
 	var item flow.HandOver
 	for t.handedOver.ReceiveAsync(&item) {
 		t.register(item)
@@ -101,42 +113,84 @@ func (t *transmitInvoices) drain() {
 	}
 	var sent flow.SessionSent
 	for t.sent.ReceiveAsync(&sent) {
-		t.sessionSent(sent.ID)
+		t.sessionSent(sent)
 		sent = flow.SessionSent{}
 	}
-	var done flow.SessionDone
-	for t.done.ReceiveAsync(&done) {
-		t.sessionDone(done)
-		done = flow.SessionDone{}
+	var news flow.SessionNews
+	for t.news.ReceiveAsync(&news) {
+		t.sessionNews(news, workflow.Now(ctx), t.pace.TimeScale)
+		news = flow.SessionNews{}
 	}
+}
+
+// await waits until a condition holds, a time has passed (0: none), or the run
+// is due to be continued as new, which is an error. It drains all the while.
+func (t *transmitInvoices) await(ctx workflow.Context, timeout time.Duration, summary string, condition func() bool) (bool, error) {
+	held := false
+	wake := func() bool {
+		t.drain(ctx)
+		held = condition()
+		return held || t.due(ctx)
+	}
+	var err error
+	if timeout > 0 {
+		_, err = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+			Timeout: timeout, TimerOptions: workflow.TimerOptions{Summary: summary},
+		}, wake)
+	} else {
+		err = workflow.Await(ctx, wake)
+	}
+	if err == nil && !held && t.due(ctx) {
+		err = errDue
+	}
+	return held, err
+}
+
+// runDraining runs an activity while hand-overs go on being taken in. An
+// activity that is still being tried when the run is due is started anew in
+// the next one.
+func runDraining[A, R any](ctx workflow.Context, t *transmitInvoices, p policy, summary string, activity func(context.Context, A) (R, error), argument A) (R, error) {
+	var result R
+	future := schedule(ctx, p, summary, activity, argument)
+	if _, err := t.await(ctx, 0, "", future.IsReady); err != nil {
+		return result, err
+	}
+	return result, future.Get(ctx, &result)
 }
 
 // awaitWork waits, without a timer when idle, until there is something to do.
 func (t *transmitInvoices) awaitWork(ctx workflow.Context) error {
+	t.drain(ctx)
 	t.doing = "waiting for invoices"
 	workflow.SetCurrentDetails(ctx, t.story())
-	return workflow.Await(ctx, func() bool {
-		t.drain()
-		return t.sendable(ctx) || len(t.known) > 0 || len(t.suspects) > 0 || t.due(ctx)
+	var timeout time.Duration
+	if next := t.nextReady(); next.After(workflow.Now(ctx)) {
+		timeout = next.Sub(workflow.Now(ctx))
+	}
+	_, err := t.await(ctx, timeout, "Invoices that KSeF did not decide on are tried again", func() bool {
+		return t.sendable(ctx) || len(t.known) > 0 || len(t.suspects) > 0
 	})
+	return err
 }
 
 // sendable tells whether a session may be started for what is pending.
 func (t *transmitInvoices) sendable(ctx workflow.Context) bool {
-	return len(t.Pending) > 0 && t.waiting(workflow.Now(ctx).Add(-t.scaled(stuckAfter))) < mostWaiting
+	now := workflow.Now(ctx)
+	waiting, sending := t.waiting(now.Add(-t.scaled(stuckAfter)))
+	return t.ready(now) > 0 && waiting < mostWaiting && !sending
 }
 
 // answerKnown answers registrations whose answer is in the record already.
 func (t *transmitInvoices) answerKnown(ctx workflow.Context) error {
 	for len(t.known) > 0 {
 		items := t.takeKnown(mostInSession)
-		delivered, err := run(ctx, manyCalls, fmt.Sprintf("Answer %d invoices that KSeF has decided on before", len(items)),
+		delivered, err := runDraining(ctx, t, manyCalls, fmt.Sprintf("Answer %d invoices that KSeF has decided on before", len(items)),
 			starts.DeliverKnown, flow.DeliverDirectInput{Connection: t.Connection, Items: items})
 		if err != nil {
+			t.known = append(items, t.known...)
 			return err
 		}
 		t.requeue(items, delivered.Unknown)
-		t.drain()
 	}
 	return nil
 }
@@ -147,15 +201,15 @@ func (t *transmitInvoices) recover(ctx workflow.Context) error {
 	if len(t.suspects) == 0 {
 		return nil
 	}
-	ids := t.takeSuspects()
-	checked, err := run(ctx, oneCall, "See whether the sessions of waiting invoices still run", starts.CheckSessions, flow.CheckSessionsInput{IDs: ids})
+	checked, err := runDraining(ctx, t, oneCall, "See whether the sessions of waiting invoices still run", starts.CheckSessions,
+		flow.CheckSessionsInput{Connection: t.Connection, IDs: t.takeSuspects()})
 	if err != nil {
 		return err
 	}
+	t.drain(ctx)
 	for _, id := range checked.Gone {
 		t.sessionGone(id)
 	}
-	t.drain()
 	return nil
 }
 
@@ -172,18 +226,26 @@ func (t *transmitInvoices) transmit(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	items := t.take(most)
+	items := t.take(workflow.Now(ctx), most)
 	if len(items) == 0 {
 		return nil
 	}
-	list, err := run(ctx, oneCall, fmt.Sprintf("Note the list of %d invoices", len(items)), starts.PlanSession, flow.PlanInput{
-		Connection: t.Connection, Items: items,
+	list, err := runDraining(ctx, t, oneCall, fmt.Sprintf("Note the list of %d invoices", len(items)), starts.PlanSession, flow.PlanInput{
+		Connection: t.Connection, Items: handOversOf(items),
 	})
 	if err != nil {
+		t.Pending = append(items, t.Pending...)
 		return err
 	}
-	t.drain()
 	return t.runSession(ctx, items, list)
+}
+
+func handOversOf(items []flow.Waiting) []flow.HandOver {
+	hand := make([]flow.HandOver, 0, len(items))
+	for _, item := range items {
+		hand = append(hand, item.HandOver)
+	}
+	return hand
 }
 
 // readPace reads limits and time scale anew once an hour.
@@ -193,12 +255,11 @@ func (t *transmitInvoices) readPace(ctx workflow.Context) error {
 		return nil
 	}
 	t.doing = "reading KSeF's limits"
-	pace, err := run(ctx, oneCall, "Read KSeF's limits", ksef.ReadPace, flow.ConnectionInput{Connection: t.Connection})
+	pace, err := runDraining(ctx, t, oneCall, "Read KSeF's limits", ksef.ReadPace, flow.ConnectionInput{Connection: t.Connection})
 	if err != nil {
 		return err
 	}
 	t.pace, t.paceAt = pace, now
-	t.drain()
 	return nil
 }
 
@@ -207,42 +268,42 @@ func (t *transmitInvoices) readPace(ctx workflow.Context) error {
 func (t *transmitInvoices) gather(ctx workflow.Context) error {
 	t.doing = "gathering invoices for a session"
 	end := workflow.Now(ctx).Add(t.scaled(gatherMost))
-	for len(t.Pending) < mostInSession && workflow.Now(ctx).Before(end) {
+	for workflow.Now(ctx).Before(end) {
 		before := len(t.Pending)
-		came, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout:      t.scaled(gatherSilence),
-			TimerOptions: workflow.TimerOptions{Summary: "Gather invoices"},
-		}, func() bool {
-			t.drain()
-			return len(t.Pending) > before
-		})
-		if err != nil {
-			return err
-		}
-		if !came {
+		if before >= mostInSession {
 			return nil
+		}
+		came, err := t.await(ctx, t.scaled(gatherSilence), "Gather invoices", func() bool { return len(t.Pending) > before })
+		if err != nil || !came {
+			return err
 		}
 	}
 	return nil
 }
 
-// awaitPace waits until a session may be opened and something sent in it, and
-// tells how many.
+// awaitPace waits until a session may be opened and what is ready be sent in
+// it, and tells how many may.
 func (t *transmitInvoices) awaitPace(ctx workflow.Context) (int, error) {
+	if t.extraOpens > 0 {
+		t.spend(ctx, t.extraOpens, 0)
+		t.extraOpens = 0
+	}
 	for {
 		opens, sends := t.ledgers()
 		now := workflow.Now(ctx)
-		pause := max(opens.waitFor(now, 1), sends.waitFor(now, min(len(t.Pending), sends.perMinute)))
+		wanted := min(t.ready(now), mostInSession)
+		pause := max(opens.waitFor(now, 1), sends.waitFor(now, wanted))
 		if last := len(t.Opens); last > 0 {
 			pause = max(pause, t.Opens[last-1].At.Add(t.scaled(betweenOpens)).Sub(now))
 		}
 		if pause <= 0 {
 			return min(mostInSession, sends.allowed(now)), nil
 		}
-		t.doing = "waiting for KSeF's limits until " + now.Add(pause).UTC().Format(time.RFC3339)
-		ended := false
-		timer := workflow.NewTimerWithOptions(ctx, pause, workflow.TimerOptions{Summary: "KSeF's limits of sessions and sends"})
-		if err := workflow.Await(ctx, func() bool { t.drain(); ended = timer.IsReady(); return ended }); err != nil {
+		until := now.Add(pause)
+		t.doing = "waiting for KSeF's limits until " + until.UTC().Format(time.RFC3339)
+		if _, err := t.await(ctx, pause, "KSeF's limits of sessions and sends", func() bool {
+			return !workflow.Now(ctx).Before(until)
+		}); err != nil {
 			return 0, err
 		}
 	}
@@ -268,23 +329,29 @@ func (t *transmitInvoices) spend(ctx workflow.Context, opens, sends int) {
 // runSession starts the session as an abandoned child and waits until its
 // invoices are at KSeF and it is closed: opening, sending and closing go one
 // at a time.
-func (t *transmitInvoices) runSession(ctx workflow.Context, items []flow.HandOver, list flow.ListRef) error {
-	id := flow.SessionID(t.Connection, workflow.Now(ctx))
+func (t *transmitInvoices) runSession(ctx workflow.Context, items []flow.Waiting, list flow.ListRef) error {
+	now := workflow.Now(ctx)
+	id := flow.SessionID(t.Connection, now)
 	t.doing = fmt.Sprintf("sending %d invoices in %s", len(items), id)
 	t.spend(ctx, 1, len(items))
-	t.sessionStarted(id, workflow.Now(ctx), items)
+	t.sessionStarted(id, now, items)
+	// Cancelling TransmitInvoices must not stop a session halfway.
+	apart, _ := workflow.NewDisconnectedContext(ctx)
 	child := workflow.ExecuteChildWorkflow(
-		workflow.WithChildOptions(ctx, sessionOptions(t.Connection, id, len(items))),
+		workflow.WithChildOptions(apart, sessionOptions(t.Connection, id, len(items))),
 		flow.TransmitSession, flow.SessionInput{Connection: t.Connection, List: list, TimeScale: t.pace.TimeScale})
-	if err := workflow.Await(ctx, func() bool {
-		t.drain()
-		return child.IsReady() || !t.sending(id)
-	}); err != nil {
+	// The child must have been started before this run may end.
+	if err := child.GetChildWorkflowExecution().Get(apart, nil); err != nil {
+		workflow.GetLogger(ctx).Error("a session could not be started", "session", id, "error", err)
+		t.sessionGone(id)
+		return rest(ctx, t.scaled(betweenOpens), "Try another session later")
+	}
+	if _, err := t.await(ctx, 0, "", func() bool { return child.IsReady() || !t.sending(id) }); err != nil {
 		return err
 	}
-	if child.IsReady() && t.sending(id) {
-		// It ended without a word: terminated, or never started.
-		workflow.GetLogger(ctx).Error("a session ended before it had sent its invoices", "session", id, "error", child.Get(ctx, nil))
+	if t.sending(id) {
+		// It ended without a word: somebody terminated it.
+		workflow.GetLogger(ctx).Error("a session ended before it had sent its invoices", "session", id, "error", child.Get(apart, nil))
 		t.sessionGone(id)
 	}
 	return nil
@@ -314,7 +381,7 @@ func (t *transmitInvoices) status() (flow.TransmitStatus, error) {
 // continueAsNew carries everything over. Nothing may block between the last
 // drain and the return.
 func (t *transmitInvoices) continueAsNew(ctx workflow.Context) error {
-	t.drain()
+	t.drain(ctx)
 	t.settle()
 	return workflow.NewContinueAsNewError(ctx, flow.TransmitInvoices, t.TransmitState)
 }

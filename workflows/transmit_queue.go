@@ -14,6 +14,10 @@ const (
 	// not remembered any more, so that the carried state stays far below the
 	// 2 MiB at which the server would terminate the workflow.
 	mostPending = 5000
+	// firstAgain is the pause before the second session of an invoice that
+	// KSeF did not decide on; it doubles up to longestAgain.
+	firstAgain   = time.Minute
+	longestAgain = time.Hour
 )
 
 // queue is what TransmitInvoices knows of every invoice: pending, in flight
@@ -21,8 +25,9 @@ const (
 // Temporal.
 type queue struct {
 	flow.TransmitState
-	known    []flow.HandOver // registered again although the answer is known
-	suspects []string        // sessions whose invoices were registered again
+	known      []flow.HandOver // registered again although the answer is known
+	suspects   []string        // sessions whose invoices were registered again
+	extraOpens int             // opens that a session needed beyond the first
 }
 
 // register takes a hand-over in. The same document registered again replaces
@@ -41,17 +46,16 @@ func (q *queue) register(item flow.HandOver) {
 		if !slices.Contains(q.suspects, f.Session) {
 			q.suspects = append(q.suspects, f.Session)
 		}
-		f.Moved = f.Moved || f.HandOver != item
-		f.HandOver = item
+		f.Moved, f.HandOver = true, item
 		return
 	}
 	for i := range q.Pending {
 		if q.Pending[i].WorkflowID == item.WorkflowID {
-			q.Pending[i] = item
+			q.Pending[i].HandOver = item
 			return
 		}
 	}
-	q.Pending = append(q.Pending, item)
+	q.Pending = append(q.Pending, flow.Waiting{HandOver: item})
 }
 
 // answered tells whether the record holds the answer to a hand-over: an
@@ -62,11 +66,34 @@ func (q *queue) answered(item flow.HandOver) bool {
 	})
 }
 
-// take takes the first pending invoices of one form out of the queue.
-func (q *queue) take(most int) []flow.HandOver {
-	var items, rest []flow.HandOver
+// ready counts the pending invoices whose time has come.
+func (q *queue) ready(now time.Time) int {
+	n := 0
 	for _, p := range q.Pending {
-		if len(items) < most && (len(items) == 0 || items[0].Form == p.Form) {
+		if !p.NotBefore.After(now) {
+			n++
+		}
+	}
+	return n
+}
+
+// nextReady is when the next pending invoice's time comes; zero if none waits
+// for its time.
+func (q *queue) nextReady() time.Time {
+	var next time.Time
+	for _, p := range q.Pending {
+		if next.IsZero() || p.NotBefore.Before(next) {
+			next = p.NotBefore
+		}
+	}
+	return next
+}
+
+// take takes the first ready invoices of one form out of the queue.
+func (q *queue) take(now time.Time, most int) []flow.Waiting {
+	var items, rest []flow.Waiting
+	for _, p := range q.Pending {
+		if len(items) < most && !p.NotBefore.After(now) && (len(items) == 0 || items[0].Form == p.Form) {
 			items = append(items, p)
 		} else {
 			rest = append(rest, p)
@@ -101,18 +128,19 @@ func (q *queue) takeSuspects() []string {
 	return ids
 }
 
-func (q *queue) sessionStarted(id string, now time.Time, items []flow.HandOver) {
+func (q *queue) sessionStarted(id string, now time.Time, items []flow.Waiting) {
 	q.Totals.Sessions++
 	q.Sessions = append(q.Sessions, flow.WaitingSession{ID: id, Since: now})
 	for _, item := range items {
-		q.InFlight = append(q.InFlight, flow.InFlight{HandOver: item, Session: id})
+		q.InFlight = append(q.InFlight, flow.InFlight{Waiting: item, Session: id})
 	}
 }
 
-func (q *queue) sessionSent(id string) {
+func (q *queue) sessionSent(sent flow.SessionSent) {
 	for i := range q.Sessions {
-		if q.Sessions[i].ID == id {
-			q.Sessions[i].Sent = true
+		if s := &q.Sessions[i]; s.ID == sent.ID && !s.Sent {
+			s.Sent = true
+			q.extraOpens += max(0, sent.Opens-1)
 		}
 	}
 }
@@ -122,72 +150,77 @@ func (q *queue) sending(id string) bool {
 	return slices.ContainsFunc(q.Sessions, func(s flow.WaitingSession) bool { return s.ID == id && !s.Sent })
 }
 
-// waiting counts the sessions that started after a time.
-func (q *queue) waiting(after time.Time) int {
-	n := 0
+// waiting counts the sessions that started after a time, and tells whether one
+// of them is still sending.
+func (q *queue) waiting(after time.Time) (n int, sending bool) {
 	for _, s := range q.Sessions {
 		if s.Since.After(after) {
 			n++
+			sending = sending || !s.Sent
 		}
 	}
-	return n
+	return n, sending
 }
 
-// sessionDone takes a session's answers in. What was registered again under a
-// newer address while it ran is answered there too; what KSeF did not process
-// goes to the front of the queue.
-func (q *queue) sessionDone(done flow.SessionDone) {
-	q.Answered = append(q.Answered, done.Answers...)
-	q.Totals.Answered += len(done.Answers)
-	for _, a := range done.Answers {
-		q.land(func(f flow.InFlight) bool { return f.DocumentID == a.DocumentID && f.Session == done.ID })
-	}
-	var again []flow.HandOver
+// sessionNews lands what a session is done with: what was answered is
+// remembered, what KSeF did not decide on is pending again, with a growing
+// pause. Whatever was registered again meanwhile is answered at its newer
+// address, or pending: the next session looks into its record first.
+func (q *queue) sessionNews(news flow.SessionNews, now time.Time, timeScale float64) {
+	q.Answered = append(q.Answered, news.Answers...)
+	q.Totals.Answered += len(news.Answers)
 	q.InFlight = slices.DeleteFunc(q.InFlight, func(f flow.InFlight) bool {
-		if f.Session != done.ID || !slices.Contains(done.Again, f.DocumentID) {
+		if f.Session != news.ID {
 			return false
 		}
-		again = append(again, f.HandOver) // the newest address
+		switch {
+		case slices.ContainsFunc(news.Answers, func(a flow.Answer) bool { return a.DocumentID == f.DocumentID }):
+			if f.Moved && q.answered(f.HandOver) {
+				q.known = append(q.known, f.HandOver)
+			} else if f.Moved {
+				q.Pending = append(q.Pending, flow.Waiting{HandOver: f.HandOver})
+			}
+		case slices.Contains(news.Again, f.DocumentID):
+			q.again(f, now, timeScale)
+		case slices.Contains(news.Landed, f.DocumentID), news.Over:
+			if f.Moved {
+				q.Pending = append(q.Pending, flow.Waiting{HandOver: f.HandOver})
+			}
+		default:
+			return false
+		}
 		return true
 	})
-	q.Totals.Again += len(again)
-	q.Pending = append(again, q.Pending...)
-	q.endSession(done.ID)
-}
-
-// sessionGone puts a dead session's invoices back to the front: the next
-// session looks into the records before it sends anything.
-func (q *queue) sessionGone(id string) {
-	var back []flow.HandOver
-	for _, f := range q.InFlight {
-		if f.Session == id {
-			back = append(back, f.HandOver)
-		}
+	if news.Over {
+		q.endSession(news.ID)
 	}
-	q.Pending = append(back, q.Pending...)
-	q.endSession(id)
-}
-
-// endSession forgets a session; whatever of it is still in flight was
-// withdrawn or dropped.
-func (q *queue) endSession(id string) {
-	q.InFlight = slices.DeleteFunc(q.InFlight, func(f flow.InFlight) bool { return f.Session == id })
-	q.Sessions = slices.DeleteFunc(q.Sessions, func(s flow.WaitingSession) bool { return s.ID == id })
 	q.forget()
 }
 
-// land removes answered invoices from the flight; those with a newer address
-// are answered there.
-func (q *queue) land(of func(flow.InFlight) bool) {
+func (q *queue) again(f flow.InFlight, now time.Time, timeScale float64) {
+	w := f.Waiting
+	if w.Tries > 0 {
+		w.NotBefore = now.Add(flow.Scaled(min(firstAgain<<min(w.Tries-1, 10), longestAgain), timeScale))
+	}
+	w.Tries++
+	q.Totals.Again++
+	q.Pending = append(q.Pending, w)
+}
+
+// sessionGone makes a dead session's invoices pending again: the next session
+// looks into their records before it sends anything.
+func (q *queue) sessionGone(id string) {
 	q.InFlight = slices.DeleteFunc(q.InFlight, func(f flow.InFlight) bool {
-		if !of(f) {
-			return false
+		if f.Session == id {
+			q.Pending = append(q.Pending, f.Waiting)
 		}
-		if f.Moved {
-			q.known = append(q.known, f.HandOver)
-		}
-		return true
+		return f.Session == id
 	})
+	q.endSession(id)
+}
+
+func (q *queue) endSession(id string) {
+	q.Sessions = slices.DeleteFunc(q.Sessions, func(s flow.WaitingSession) bool { return s.ID == id })
 }
 
 func (q *queue) forget() {
@@ -203,7 +236,9 @@ func (q *queue) forget() {
 // settle prepares the state for continue-as-new: what was known but not yet
 // answered is pending again, and answered from its record.
 func (q *queue) settle() {
-	q.Pending = append(q.known, q.Pending...)
+	for _, item := range q.known {
+		q.Pending = append(q.Pending, flow.Waiting{HandOver: item})
+	}
 	q.known = nil
 	q.forget()
 }

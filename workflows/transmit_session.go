@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/workflow"
@@ -37,22 +38,25 @@ func TransmitSession(ctx workflow.Context, in flow.SessionInput) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	return s.tellDone(ctx)
+	return s.tell(ctx, flow.SignalSessionNews, flow.SessionNews{ID: s.id(ctx), Over: true})
 }
 
 type transmitSession struct {
 	in      flow.SessionInput
 	built   flow.Built
 	opened  flow.Opened
+	decided []int // positions that were decided on before anything is awaited
 	open    []int // positions that KSeF has to decide on
-	again   []int // positions that KSeF did not process
-	answers []flow.Answer
-	sends   int
+	again   []int // positions for another session
 }
 
+// betweenLooks is the pause after a look at KSeF that brought nothing although
+// its counters had moved.
+const betweenLooks = 30 * time.Second
+
 // send builds, opens, fills and closes the session. An invoice that KSeF has
-// decided on before is only delivered; if nothing is left, no session is
-// opened.
+// decided on before is only delivered; if nothing is left to be sent, no
+// session is opened.
 func (s *transmitSession) send(ctx workflow.Context) error {
 	built, err := run(ctx, manyCalls, fmt.Sprintf("Build the session from %d invoices", s.in.List.Count), session.BuildSession, flow.BuildInput{
 		Connection: s.in.Connection, List: s.in.List,
@@ -60,11 +64,8 @@ func (s *transmitSession) send(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	s.built = built
-	s.open = slices.Clone(built.Watch)
-	if err := s.deliver(ctx, built.Decided); err != nil {
-		return err
-	}
+	s.built, s.open = built, slices.Clone(built.Watch)
+	s.decided, s.again = slices.Clone(built.Decided), slices.Clone(built.Unclear)
 	if len(built.Send) == 0 {
 		return nil
 	}
@@ -83,37 +84,74 @@ func (s *transmitSession) send(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	s.sends, s.again = sent.Sent, sent.Left
+	s.decided, s.again = append(s.decided, sent.Refused...), append(s.again, sent.Left...)
 	s.open = append(s.open, without(built.Send, sent.Left, sent.Refused)...)
 
-	if _, err := run(ctx, oneCall, "Close "+s.opened.Reference, session.CloseSession, flow.CloseInput{
+	_, err = run(ctx, oneCall, "Close "+s.opened.Reference, session.CloseSession, flow.CloseInput{
 		Connection: s.in.Connection, Reference: s.opened.Reference,
-	}); err != nil {
-		return err
-	}
-	return s.deliver(ctx, sent.Refused)
+	})
+	return err
 }
 
 // settle awaits, collects and delivers until KSeF has decided on everything.
-// Each decided invoice is handed over at once.
+// Each decided invoice is handed over at once: the next one may already wait
+// for this one's place.
 func (s *transmitSession) settle(ctx workflow.Context) error {
+	if err := s.land(ctx, s.decided, s.again, s.built.Dropped); err != nil {
+		return err
+	}
 	for len(s.open) > 0 {
 		workflow.SetCurrentDetails(ctx, fmt.Sprintf("KSeF session %s: %d invoices undecided", s.opened.Reference, len(s.open)))
 		undecided := flow.AwaitInput{Connection: s.in.Connection, Reference: s.opened.Reference, Plan: s.built.Plan, Open: s.open}
-		if _, err := run(ctx, longWait, fmt.Sprintf("Await KSeF's decision on %d invoices", len(s.open)), session.AwaitSession, undecided); err != nil {
+		awaited, err := run(ctx, longWait, fmt.Sprintf("Await KSeF's decision on %d invoices", len(s.open)), session.AwaitSession, undecided)
+		if err != nil {
 			return err
+		}
+		if awaited.Decided == 0 && !awaited.Ended {
+			continue // an hour without news
 		}
 		collected, err := run(ctx, manyCalls, "Collect the results", session.CollectResults, undecided)
 		if err != nil {
 			return err
 		}
-		if err := s.deliver(ctx, collected.Decided); err != nil {
+		if err := s.land(ctx, collected.Decided, collected.Again, nil); err != nil {
 			return err
 		}
-		s.again = append(s.again, collected.Again...)
 		s.open = without(s.open, collected.Decided, collected.Again)
+		if len(collected.Decided)+len(collected.Again) == 0 {
+			if err := rest(ctx, flow.Scaled(betweenLooks, s.in.TimeScale), "KSeF's list follows its counters"); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// land delivers what KSeF has decided on, and tells TransmitInvoices what this
+// session is done with.
+func (s *transmitSession) land(ctx workflow.Context, decided, again, dropped []int) error {
+	if len(decided)+len(again)+len(dropped) == 0 {
+		return nil
+	}
+	news := flow.SessionNews{ID: s.id(ctx), Again: s.documents(again), Landed: s.documents(append(slices.Clone(decided), dropped...))}
+	if len(decided) > 0 {
+		delivered, err := run(ctx, manyCalls, fmt.Sprintf("Deliver %d answers", len(decided)), session.DeliverResults, flow.DeliverInput{
+			Connection: s.in.Connection, List: s.in.List, Indexes: decided,
+		})
+		if err != nil {
+			return err
+		}
+		news.Answers = delivered.Answers
+	}
+	return s.tell(ctx, flow.SignalSessionNews, news)
+}
+
+func (s *transmitSession) documents(positions []int) []int64 {
+	var ids []int64
+	for _, i := range positions {
+		ids = append(ids, s.built.Documents[i])
+	}
+	return ids
 }
 
 // without gives the positions that are in none of the others.
@@ -127,33 +165,13 @@ func without(positions []int, others ...[]int) []int {
 	return kept
 }
 
-func (s *transmitSession) deliver(ctx workflow.Context, indexes []int) error {
-	if len(indexes) == 0 {
-		return nil
-	}
-	delivered, err := run(ctx, manyCalls, fmt.Sprintf("Deliver %d answers", len(indexes)), session.DeliverResults, flow.DeliverInput{
-		Connection: s.in.Connection, List: s.in.List, Indexes: indexes,
-	})
-	s.answers = append(s.answers, delivered.Answers...)
-	return err
+func (s *transmitSession) id(ctx workflow.Context) string {
+	return workflow.GetInfo(ctx).WorkflowExecution.ID
 }
 
 // tellSent lets TransmitInvoices open the next session.
 func (s *transmitSession) tellSent(ctx workflow.Context) error {
-	id := workflow.GetInfo(ctx).WorkflowExecution.ID
-	return s.tell(ctx, flow.SignalSessionSent, flow.SessionSent{ID: id, Opens: s.opened.Attempts, Sends: s.sends})
-}
-
-// tellDone hands the answers to TransmitInvoices' memory, and back to its
-// queue what KSeF did not process.
-func (s *transmitSession) tellDone(ctx workflow.Context) error {
-	var again []int64
-	for _, i := range s.again {
-		again = append(again, s.built.Documents[i])
-	}
-	return s.tell(ctx, flow.SignalSessionDone, flow.SessionDone{
-		ID: workflow.GetInfo(ctx).WorkflowExecution.ID, Answers: s.answers, Again: again,
-	})
+	return s.tell(ctx, flow.SignalSessionSent, flow.SessionSent{ID: s.id(ctx), Opens: s.opened.Attempts})
 }
 
 // tell signals TransmitInvoices. If that does not run, nobody needs to know:

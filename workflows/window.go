@@ -41,12 +41,19 @@ func (w window) nextPage(page flow.Found) (window, bool) {
 	return w, true
 }
 
-// advance is the cursor after a window whose last page is given. It moves to
-// the high-water mark, which for a window in the past is at most the window's
-// end, and never backwards.
-func (w window) advance(cursor time.Time, last flow.Found) time.Time {
-	to := last.HWM
-	if !w.to.IsZero() && (to.IsZero() || to.After(w.to)) {
+// advance is the cursor after a page of which everything is started: the
+// last record's date, and the high-water mark once the window is through. For
+// a window in the past KSeF's mark is the window's end. It never goes beyond
+// the window, and never backwards.
+func (w window) advance(cursor time.Time, page flow.Found, through bool) time.Time {
+	to := page.LastDate
+	if through && !page.HWM.IsZero() {
+		to = page.HWM
+	}
+	if !page.HWM.IsZero() && to.After(page.HWM) {
+		to = page.HWM
+	}
+	if !w.to.IsZero() && to.After(w.to) {
 		to = w.to
 	}
 	if to.After(cursor) {

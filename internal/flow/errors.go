@@ -20,7 +20,10 @@ const (
 	ErrInvoiceRejected    = "InvoiceRejected"
 	ErrNumberTaken        = "NumberTaken"
 	ErrAttachmentBatch    = "AttachmentNeedsBatch"
+	ErrIssueDateFuture    = "IssueDateInFuture"
 	ErrInvoiceMissing     = "InvoiceMissing"
+	ErrNotReady           = "DocumentNotReady"
+	ErrNumbered           = "DocumentHasNumber"
 	ErrInvoiceUnknown     = "InvoiceUnknown"
 	ErrDocumentUnknown    = "DocumentUnknown"
 	ErrBadInput           = "BadInput"
@@ -63,11 +66,14 @@ type ErrorType struct {
 // ErrorTypes is the one table of error types. The documentation shows it, the
 // activities build their messages from it, a test holds them together.
 var ErrorTypes = []ErrorType{
-	{ErrInvoiceInvalid, Content, "The issued invoice breaks a rule that can be checked before sending.", "Correct the invoice in Teamogy and mark it ready again; it was not sent to KSeF."},
-	{ErrInvoiceRejected, Content, "KSeF has rejected the issued invoice.", "Correct the invoice in Teamogy as the reason says and mark it ready again."},
+	{ErrInvoiceInvalid, Content, "The issued invoice breaks a rule that can be checked before sending.", "Correct the invoice in Teamogy and mark it ready again; it was not sent to KSeF. Unchanged content is not tried again, unless SendInvoice is started by hand."},
+	{ErrInvoiceRejected, Content, "KSeF has rejected the issued invoice.", "Correct the invoice in Teamogy as the reason says and mark it ready again. Unchanged content is not sent again, unless SendInvoice is started by hand."},
 	{ErrNumberTaken, Content, "KSeF already holds another invoice of this seller with the same number and kind.", "Give the invoice a new number in Teamogy, or find out who issued the other one; then mark it ready again."},
 	{ErrAttachmentBatch, Content, "The invoice carries a structured attachment (Zalacznik), which KSeF takes only in a batch session.", "Remove the attachment, or wait for a version of teamogy-ksef that sends batch sessions."},
+	{ErrIssueDateFuture, Content, "The invoice's date of issue (P_1) is in the future, which KSeF refuses.", "Mark the invoice ready on that day or later, or correct its date; it was not sent to KSeF."},
 	{ErrInvoiceMissing, Content, "The Teamogy document is ready but has no FA(3) XML where the field map says it is.", "Have Teamogy generate the XML, or correct TEAMOGY_FIELDS_FILE; then mark the document ready again."},
+	{ErrNotReady, Content, "The document was ready when it was listed, and is not any more.", "Nothing: it was not sent. Mark it ready again if it should be."},
+	{ErrNumbered, Content, "The document carries a KSeF number already, which this program did not write.", "Nothing was sent or changed. If the number is wrong, remove it from the document and mark it ready again."},
 	{ErrInvoiceUnknown, Content, "KSeF knows no invoice with this KSeF number, or it is not visible to this company.", "Check the KSeF number and the connection, and start the workflow again."},
 	{ErrDocumentUnknown, Content, "Teamogy has no document with this ID.", "Check the document ID and the connection, and start the workflow again."},
 	{ErrBadInput, Content, "The workflow's input is incomplete or malformed.", "Start it again with the input that the message names."},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"time"
+	"unicode/utf8"
 
 	"go.temporal.io/sdk/temporal"
 )
@@ -44,8 +45,8 @@ const (
 	SignalTransmit = "Transmit"
 	// SignalSessionSent tells TransmitInvoices that a session has been closed; input SessionSent.
 	SignalSessionSent = "SessionSent"
-	// SignalSessionDone tells TransmitInvoices that a session has delivered all its answers; input SessionDone.
-	SignalSessionDone = "SessionDone"
+	// SignalSessionNews tells TransmitInvoices that a session is done with some of its invoices; input SessionNews.
+	SignalSessionNews = "SessionNews"
 )
 
 // Search attributes of the invoice workflows, all of type Keyword.
@@ -102,6 +103,23 @@ var connectionName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 // ValidConnection reports whether a connection's name has the form
 // [a-z0-9-]{1,40}, the name of its settings file.
 func ValidConnection(name string) bool { return connectionName.MatchString(name) }
+
+// longestSummary bounds summaries in the Web UI; an invoice's number and party
+// may be 256 and 512 characters long.
+const longestSummary = 200
+
+// Summary cuts a line for the Web UI to at most 200 bytes, at a character's
+// end.
+func Summary(line string) string {
+	if len(line) <= longestSummary {
+		return line
+	}
+	cut := longestSummary - len("…")
+	for cut > 0 && !utf8.RuneStart(line[cut]) {
+		cut--
+	}
+	return line[:cut] + "…"
+}
 
 // Scaled shortens a duration of a workflow by the connection's TIME_SCALE
 // (1 or 0: real time). Every interval, gathering, pace and back-off passes

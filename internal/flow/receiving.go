@@ -29,8 +29,9 @@ type Settings struct {
 }
 
 // Limits are KSeF's request limits that the long-running workflows own, as
-// GET /rate-limits gives them.
+// GET /rate-limits gives them. Zero or less means no limit.
 type Limits struct {
+	QueriesPerMinute   int `json:"queriesPerMinute"`
 	QueriesPerHour     int `json:"queriesPerHour"`
 	DownloadsPerMinute int `json:"downloadsPerMinute"`
 	DownloadsPerHour   int `json:"downloadsPerHour"`
@@ -68,6 +69,7 @@ type ReceiveState struct {
 	Cursors     map[string]Cursor `json:"cursors"`
 	Paused      string            `json:"paused,omitempty"` // the reason; empty: not paused
 	LastPoll    time.Time         `json:"lastPoll"`
+	NextPoll    time.Time         `json:"nextPoll,omitzero"`
 	LastRecheck time.Time         `json:"lastRecheck"`
 	Downloads   []Spent           `json:"downloads,omitempty"`
 	Queries     []Spent           `json:"queries,omitempty"`
@@ -152,6 +154,8 @@ type StartImportsResult struct {
 	Next    int `json:"next"` // position to go on from; List.Count when all are started or known
 	Started int `json:"started"`
 	Known   int `json:"known"`
+	// Failed could not be started; the cursor stays, and they come again.
+	Failed int `json:"failed,omitempty"`
 }
 
 // ImportInput is the input of ImportInvoice. By hand

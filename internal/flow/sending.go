@@ -14,6 +14,7 @@ type SendState struct {
 	Paused   string           `json:"paused,omitempty"`
 	Held     map[int64]string `json:"held,omitempty"` // document ID -> reason
 	LastPoll time.Time        `json:"lastPoll"`
+	NextPoll time.Time        `json:"nextPoll,omitzero"`
 	Totals   SendTotals       `json:"totals"`
 }
 
@@ -52,10 +53,11 @@ type StartSendsInput struct {
 type StartSendsResult struct {
 	Ready    int      `json:"ready"`
 	Started  int      `json:"started"`
-	Running  int      `json:"running"`           // or done and not yet gone from the list
-	Held     int      `json:"held,omitempty"`    // by the update Hold
-	Refused  int      `json:"refused,omitempty"` // rejected or withdrawn, content unchanged
-	Deferred int      `json:"deferred,omitempty"`
+	Running  int      `json:"running"`            // or done and not yet gone from the list
+	Held     int      `json:"held,omitempty"`     // by the update Hold
+	Refused  int      `json:"refused,omitempty"`  // rejected or withdrawn, content unchanged
+	Deferred int      `json:"deferred,omitempty"` // too many under way: the next poll
+	Failed   int      `json:"failed,omitempty"`   // could not be looked after; the next poll tries again
 	Settings Settings `json:"settings"`
 }
 
@@ -64,6 +66,9 @@ type StartSendsResult struct {
 type SendInvoiceInput struct {
 	Connection string `json:"connection"`
 	DocumentID int64  `json:"documentId"`
+	// Listed says that it was started from Teamogy's ready list: if it is not
+	// ready any more when its turn comes, it is not sent.
+	Listed bool `json:"listed,omitempty"`
 }
 
 // IssuedInvoice is the result of FetchIssuedXML.
@@ -136,6 +141,11 @@ type WithdrawalInput struct {
 	SHA256     string `json:"sha256,omitempty"`
 }
 
+// Written is the result of RecordKSeFNumber.
+type Written struct {
+	Gone bool `json:"gone,omitempty"` // the document was deleted in Teamogy; the record has the number
+}
+
 // Nothing is the result of activities that have none.
 type Nothing struct{}
 
@@ -150,5 +160,6 @@ type UPO struct {
 type SendResult struct {
 	KSeFNumber string `json:"ksefNumber"`
 	Adopted    bool   `json:"adopted,omitempty"`
+	Gone       bool   `json:"gone,omitempty"` // the document was deleted in Teamogy
 	UPO        UPO    `json:"upo"`
 }

@@ -17,7 +17,7 @@ type HandOver struct {
 // carries over continue-as-new.
 type TransmitState struct {
 	Connection string           `json:"connection"`
-	Pending    []HandOver       `json:"pending,omitempty"`
+	Pending    []Waiting        `json:"pending,omitempty"`
 	InFlight   []InFlight       `json:"inFlight,omitempty"`
 	Answered   []Answer         `json:"answered,omitempty"`
 	Sessions   []WaitingSession `json:"sessions,omitempty"`
@@ -26,11 +26,18 @@ type TransmitState struct {
 	Totals     TransmitTotals   `json:"totals"`
 }
 
+// Waiting is an invoice that waits for a session.
+type Waiting struct {
+	HandOver
+	Tries     int       `json:"n,omitempty"` // sessions that ended without KSeF's decision
+	NotBefore time.Time `json:"b,omitzero"`
+}
+
 // InFlight is an invoice that a session has taken over.
 type InFlight struct {
-	HandOver
+	Waiting
 	Session string `json:"s"`           // workflow ID of the TransmitSession
-	Moved   bool   `json:"m,omitempty"` // registered again since: deliver to the newer address too
+	Moved   bool   `json:"m,omitempty"` // registered again since: somebody waits at this address
 }
 
 // Answer remembers that a document's fate is in its record.
@@ -53,7 +60,7 @@ type TransmitTotals struct {
 	Registered int `json:"registered"`
 	Sessions   int `json:"sessions"`
 	Answered   int `json:"answered"`
-	Again      int `json:"again"`
+	Again      int `json:"again"` // without KSeF's decision: another session
 }
 
 // TransmitStatus answers the Status query of TransmitInvoices.
@@ -100,6 +107,7 @@ type Built struct {
 	Watch     []int   `json:"watch,omitempty"`   // sent before, and KSeF is still deciding
 	Decided   []int   `json:"decided,omitempty"` // KSeF has decided: the records know
 	Dropped   []int   `json:"dropped,omitempty"` // withdrawn, or nobody waits for them
+	Unclear   []int   `json:"unclear,omitempty"` // could not be looked after now: another session
 }
 
 // OpenInput asks to open a KSeF session.
@@ -156,7 +164,7 @@ type Awaited struct {
 // Collected tells what became of the undecided invoices.
 type Collected struct {
 	Decided []int `json:"decided,omitempty"` // accepted or rejected: the records know
-	Again   []int `json:"again,omitempty"`   // not processed by KSeF: another session
+	Again   []int `json:"again,omitempty"`   // not processed by KSeF, or not clear: another session
 }
 
 // DeliverInput asks to answer the waiting Transmit activities.
@@ -185,19 +193,21 @@ type Delivered struct {
 type SessionSent struct {
 	ID    string `json:"id"`
 	Opens int    `json:"opens"` // requests spent on opening
-	Sends int    `json:"sends"` // requests spent on sending
 }
 
-// SessionDone is the signal that a session is over.
-type SessionDone struct {
+// SessionNews is the signal that a session is done with some of its invoices.
+type SessionNews struct {
 	ID      string   `json:"id"`
-	Answers []Answer `json:"answers,omitempty"`
-	Again   []int64  `json:"again,omitempty"` // documents that KSeF did not process
+	Answers []Answer `json:"answers,omitempty"` // delivered; the records know
+	Landed  []int64  `json:"landed,omitempty"`  // documents that the session has nothing more to do with
+	Again   []int64  `json:"again,omitempty"`   // documents for another session
+	Over    bool     `json:"over,omitempty"`    // the session has ended
 }
 
 // CheckSessionsInput asks which sessions still run.
 type CheckSessionsInput struct {
-	IDs []string `json:"ids"`
+	Connection string   `json:"connection"`
+	IDs        []string `json:"ids"`
 }
 
 // CheckedSessions lists the sessions that do not run any more.

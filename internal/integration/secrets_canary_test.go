@@ -203,8 +203,11 @@ func holdsTextOnly(place string) bool {
 // padded or not, amid other bytes, in lines.
 func plantings(value []byte) []form {
 	out := []form{
-		{"raw", value}, {"hex", fmt.Appendf(nil, "%x", value)}, {"upper hex", fmt.Appendf(nil, "%X", value)},
-		{"quoted", fmt.Appendf(nil, "%q", value)}, {"bytes", fmt.Append(nil, value)},
+		{"raw", value},
+		{"hex", fmt.Appendf(nil, "%x", value)},
+		{"upper hex", fmt.Appendf(nil, "%X", value)},
+		{"quoted", fmt.Appendf(nil, "%q", value)},
+		{"bytes", fmt.Append(nil, value)},
 	}
 	for before := range 4 {
 		mixed := slices.Concat(bytes.Repeat([]byte("<"), before), value, []byte("tail"))

@@ -36,7 +36,7 @@ type OpenedSession struct {
 func (c *Client) OpenOnlineSession(ctx context.Context, form FormCode, k SymmetricKey) (OpenedSession, error) {
 	opened, err := c.openOnlineSession(ctx, form, k)
 	if e, ok := AsError(err); ok && e.Has(CodeUnknownPublicKey) {
-		c.forgetPublicKeys()
+		c.ForgetPublicKeys()
 		opened, err = c.openOnlineSession(ctx, form, k)
 	}
 	return opened, err

@@ -68,8 +68,10 @@ func (c *Client) PublicKey(ctx context.Context, usage string) (PublicKey, error)
 	}
 }
 
-// forgetPublicKeys makes the next use read the keys anew.
-func (c *Client) forgetPublicKeys() {
+// ForgetPublicKeys makes the next use read the keys anew. A caller does that
+// when KSeF could not decrypt what was encrypted with them (session status 415,
+// invoice status 435).
+func (c *Client) ForgetPublicKeys() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.keys = nil

@@ -1,0 +1,102 @@
+package activities
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/ksef"
+	"teamogy-ksef/internal/teamogy"
+)
+
+// fakeTeamogy answers every call with one error or nothing.
+type fakeTeamogy struct {
+	TeamogyClient
+	err error
+	xml string
+}
+
+func (f *fakeTeamogy) FindCompanyByNIP(context.Context, string) (teamogy.CompanyMatch, error) {
+	return teamogy.CompanyMatch{}, f.err
+}
+
+func (f *fakeTeamogy) FindDocumentByKSeFNumber(context.Context, string) (teamogy.Document, bool, error) {
+	return teamogy.Document{}, false, f.err
+}
+
+func (f *fakeTeamogy) ListReadySalesInvoices(context.Context, []string, string) ([]teamogy.ReadyInvoice, error) {
+	return nil, f.err
+}
+
+func (f *fakeTeamogy) ReadInvoiceXML(context.Context, int64) ([]byte, teamogy.DocumentInfo, error) {
+	return []byte(f.xml), teamogy.DocumentInfo{}, f.err
+}
+
+func teamogyBase(t *testing.T, client TeamogyClient) base {
+	t.Helper()
+	b := testBase(t, nil)
+	connections := b.Connections.(*fakeConnections)
+	connections.teamogy, connections.settings.Send = client, true
+	return b
+}
+
+// A 404 means that a document is gone only where one document was asked for. A
+// list or a look-up that does not exist is a wrong address or field map: it
+// must not end a workflow that runs for ever, nor fail an invoice.
+func TestNotFound_isTheSetUpsFaultWhereNoDocumentWasNamed(t *testing.T) {
+	b := teamogyBase(t, &fakeTeamogy{err: ofTeamogy(teamogy.NotFound)})
+	_, err := ran(t, (&Starts{base: b, compared: newComparisons(b.Now)}).StartSends, flow.StartSendsInput{Connection: "acme"})
+	require.Equal(t, flow.ErrTeamogyRefused, typeOfFailure(t, err))
+	_, err = ran(t, (&Teamogy{b}).FindSupplier, flow.FindSupplierInput{Connection: "acme", KSeFNumber: originalNumber, NIP: "5265877635"})
+	require.Equal(t, flow.ErrTeamogyRefused, typeOfFailure(t, err))
+	_, err = ran(t, (&Teamogy{b}).CreateReceivedInvoice, flow.CreateReceivedInput{Connection: "acme", KSeFNumber: originalNumber})
+	require.Equal(t, flow.ErrTeamogyRefused, typeOfFailure(t, err))
+
+	_, err = ran(t, (&Teamogy{b}).FetchIssuedXML, flow.SendInvoiceInput{Connection: "acme", DocumentID: 17})
+	require.Equal(t, flow.ErrDocumentUnknown, typeOfFailure(t, err))
+}
+
+// A refused document that was deleted between list and look does not end the
+// poll for all others.
+func TestChanged_leavesADeletedDocumentAlone(t *testing.T) {
+	for kind, want := range map[teamogy.Kind]bool{teamogy.NotFound: false, teamogy.XMLMissing: true} {
+		b := teamogyBase(t, &fakeTeamogy{err: ofTeamogy(kind)})
+		s := &Starts{base: b, compared: newComparisons(b.Now)}
+		client, settings, err := b.Connections.Teamogy(t.Context(), "acme")
+		require.NoError(t, err)
+		record := &sentRecord{Withdrawn: []writtenFact{{SHA256: "earlier content"}}}
+		changed, err := s.changed(t.Context(), client, settings, 17, record)
+		require.NoError(t, err, kind)
+		require.Equal(t, want, changed, kind)
+		changed, err = s.changed(t.Context(), client, settings, 17, record)
+		require.NoError(t, err)
+		require.False(t, changed, "compared again within the hour")
+	}
+}
+
+func TestChanged_comparesTheContent(t *testing.T) {
+	for xml, want := range map[string]bool{"refused": false, "corrected": true} {
+		b := teamogyBase(t, &fakeTeamogy{xml: xml})
+		s := &Starts{base: b, compared: newComparisons(b.Now)}
+		client, settings, err := b.Connections.Teamogy(t.Context(), "acme")
+		require.NoError(t, err)
+		record := &sentRecord{Ends: []ending{{sessionFact{SHA256: hashHex([]byte("refused"))}, factRejected}}}
+		changed, err := s.changed(t.Context(), client, settings, 17, record)
+		require.NoError(t, err)
+		require.Equal(t, want, changed)
+	}
+}
+
+// KSeF may leave a group out of its limits: then those of "other" hold, as
+// in the client.
+func TestLimitsOf_takesOtherForGroupsThatAreNotNamed(t *testing.T) {
+	limits := limitsOf(ksef.RateLimits{
+		ksef.GroupInvoiceMetadata: {PerHour: 20}, ksef.GroupOther: {PerSecond: 10, PerMinute: 30, PerHour: 120},
+	})
+	require.Equal(t, flow.Limits{
+		QueriesPerHour: 20, DownloadsPerMinute: 30, DownloadsPerHour: 120,
+		OpensPerMinute: 30, OpensPerHour: 120, SendsPerMinute: 30, SendsPerHour: 120,
+	}, limits)
+}

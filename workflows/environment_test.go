@@ -1,0 +1,109 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"teamogy-ksef/internal/flow"
+)
+
+// environment runs one workflow in skipped time. Activities are functions that
+// a test gives under the activities' names; one that it does not give must
+// not be called.
+type environment struct {
+	*testsuite.TestWorkflowEnvironment
+	t *testing.T
+}
+
+func newEnvironment(t *testing.T, id string) *environment {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	e := &environment{suite.NewTestWorkflowEnvironment(), t}
+	e.SetStartTime(start)
+	e.SetTestTimeout(time.Minute)
+	e.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: "test"})
+	Register(e)
+	return e
+}
+
+// outside gives an activity.
+func outside[A, R any](e *environment, name string, f func(A) (R, error)) {
+	e.RegisterActivityWithOptions(
+		func(_ context.Context, argument A) (R, error) { return f(argument) },
+		activity.RegisterOptions{Name: name})
+}
+
+// after calls f at a time of the workflow.
+func (e *environment) after(d time.Duration, f func()) { e.RegisterDelayedCallback(f, d) }
+
+// update sends an update, which must be accepted and succeed.
+func (e *environment) update(name string, arguments ...any) {
+	e.UpdateWorkflow(name, fmt.Sprintf("%s %d", name, len(name)), &testsuite.TestUpdateCallback{
+		OnAccept: func() {},
+		OnReject: func(err error) { e.t.Errorf("update %s is rejected: %v", name, err) },
+		OnComplete: func(_ any, err error) {
+			if err != nil {
+				e.t.Errorf("update %s: %v", name, err)
+			}
+		},
+	}, arguments...)
+}
+
+func ask[S any](e *environment) S {
+	e.t.Helper()
+	var status S
+	value, err := e.QueryWorkflow(flow.QueryStatus)
+	require.NoError(e.t, err)
+	require.NoError(e.t, value.Get(&status))
+	return status
+}
+
+// continued is the input of the next run; ok tells whether there is one.
+func continued[S any](e *environment) (S, bool) {
+	e.t.Helper()
+	var next S
+	var again *workflow.ContinueAsNewError
+	if !errors.As(e.GetWorkflowError(), &again) {
+		return next, false
+	}
+	require.NoError(e.t, converter.GetDefaultDataConverter().FromPayloads(again.Input, &next))
+	return next, true
+}
+
+func failedWith(t *testing.T, err error) *temporal.ApplicationError {
+	t.Helper()
+	var failure *temporal.ApplicationError
+	require.ErrorAs(t, err, &failure)
+	return failure
+}
+
+// ofContent is an error of an activity for which the invoice is to blame.
+func ofContent(errorType, text string) error {
+	return temporal.NewNonRetryableApplicationError(text, errorType, nil, flow.ErrorDetails{Class: flow.Content})
+}
+
+// notesStates notes each state that is written to the search attributes.
+func (e *environment) notesStates(states *[]string) {
+	e.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(arguments mock.Arguments) {
+		attributes, is := arguments.Get(0).(temporal.SearchAttributes)
+		require.True(e.t, is)
+		if state, there := attributes.GetKeyword(flow.AttributeState); there {
+			*states = append(*states, state)
+		}
+	}).Return(nil)
+}
