@@ -41,7 +41,7 @@ demo: binaries $(cli) ## the whole product on this machine: Temporal, simulators
 
 .PHONY: test
 test: $(cli) ## every test; those on a Temporal server start the dev server themselves
-	go test -timeout 20m ./...
+	go test -timeout 20m -parallel 6 ./...
 
 .PHONY: lint
 lint: bin/golangci-lint bin/workflowcheck ## linters, formatting, architecture rules, determinism of workflows

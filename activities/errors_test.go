@@ -87,7 +87,7 @@ var errorCases = []struct {
 	{"Teamogy: unknown status", ofTeamogy(teamogy.UnknownStatus), flow.ErrTeamogyStatus},
 	{"Teamogy: another KSeF number stands there", ofTeamogy(teamogy.Conflict), flow.ErrTeamogyRefused},
 	{"Teamogy: cannot be searched", ofTeamogy(teamogy.NotSearchable), flow.ErrTeamogyRefused},
-	{"Teamogy: 404", ofTeamogy(teamogy.NotFound), flow.ErrDocumentUnknown},
+	{"Teamogy: 404 where no document was named", ofTeamogy(teamogy.NotFound), flow.ErrTeamogyRefused},
 	{"Teamogy: no XML", ofTeamogy(teamogy.XMLMissing), flow.ErrInvoiceMissing},
 	{"Teamogy: not saved", ofTeamogy(teamogy.NotSaved), flow.ErrTeamogyNotSaved},
 	{"Teamogy: 5xx", ofTeamogy(teamogy.Server), flow.ErrTeamogyUnavailable},
@@ -98,6 +98,8 @@ var errorCases = []struct {
 	{"Teamogy: a kind of a newer version", ofTeamogy("newer"), flow.ErrTeamogyUnavailable},
 
 	{"invoice breaks a rule", broken(invoice.RuleDoctype), flow.ErrInvoiceInvalid},
+	{"invoice has a date of issue in the future", broken(invoice.RuleIssueDateFuture), flow.ErrIssueDateFuture},
+	{"invoice has such a date and breaks a rule", broken(invoice.RuleIssueDateFuture, invoice.RuleNumberMissing), flow.ErrInvoiceInvalid},
 	{"invoice has an attachment", broken(invoice.RuleAttachmentNeedsBatch), flow.ErrAttachmentBatch},
 	{"invoice has an attachment and breaks a rule", broken(invoice.RuleAttachmentNeedsBatch, invoice.RuleTooLarge), flow.ErrInvoiceInvalid},
 

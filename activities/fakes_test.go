@@ -39,7 +39,10 @@ type fakeKSeF struct {
 	closed   []string
 	closeErr error
 	metadata func(ksef.MetadataQuery) (ksef.MetadataPage, error)
+	forgot   int // the public keys
 }
+
+func (f *fakeKSeF) ForgetPublicKeys() { f.forgot++ }
 
 func (f *fakeKSeF) SendInvoice(_ context.Context, _ string, _ ksef.SymmetricKey, i ksef.InvoiceToSend) (string, error) {
 	f.mu.Lock()

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"errors"
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -97,7 +98,7 @@ func TestSendToSession_repeatsWhatDidNotArriveAfterTheOthers(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, flow.SentToSession{Sent: 2}, out)
 	require.Equal(t, []string{"one", "two", "one"}, client.posts)
-	require.Equal(t, 3, client.asked["new"], "the list follows with a delay: it is asked more than once")
+	require.Equal(t, 1, client.asked["new"], "the list is asked once a pass")
 }
 
 func TestSendToSession_leavesWhatNeverArrivesForAnotherSession(t *testing.T) {
@@ -162,7 +163,9 @@ func TestSendToSession_recordsARefusalAndGoesOn(t *testing.T) {
 	client := &fakeKSeF{}
 	client.send = func(_ int, xml string) (string, error) {
 		if xml == "bad" {
-			return "", ofKSeF(ksef.KindRejected, ksef.CodeValidation)
+			refusal := ofKSeF(ksef.KindRejected, ksef.CodeValidation)
+			refusal.Status = http.StatusBadRequest
+			return "", refusal
 		}
 		return "reference", nil
 	}
@@ -178,6 +181,37 @@ func TestSendToSession_recordsARefusalAndGoesOn(t *testing.T) {
 	require.Equal(t, factRejected, end.Kind)
 	require.Equal(t, flow.ErrInvoiceRejected, end.Type)
 	require.Contains(t, end.Text, "21405")
+}
+
+// Without KSeF's reason it is not the invoice that is refused: something on the
+// way may have answered.
+func TestSendToSession_takesA4xxWithoutReasonForDoubtful(t *testing.T) {
+	client := &fakeKSeF{}
+	client.send = func(n int, _ string) (string, error) {
+		if n == 0 {
+			return "", &ksef.Error{Kind: ksef.KindRejected, Status: http.StatusRequestEntityTooLarge}
+		}
+		return "reference", nil
+	}
+	b := testBase(t, client)
+	plan, _ := sent(t, b, "one")
+	out, err := ran(t, (&Session{b}).SendToSession, sendInput(t, plan))
+	require.NoError(t, err)
+	require.Equal(t, flow.SentToSession{Sent: 1}, out)
+}
+
+// One invoice whose bytes cannot be read holds nobody up.
+func TestSendToSession_leavesAnUnreadableInvoiceAndGoesOn(t *testing.T) {
+	client := &fakeKSeF{}
+	b := testBase(t, client)
+	_, items := sent(t, b, "one", "two")
+	items[0].SHA256 = hashHex([]byte("not in the archive"))
+	list, err := b.Archive.PutList(t.Context(), items, len(items))
+	require.NoError(t, err)
+	out, err := ran(t, (&Session{b}).SendToSession, sendInput(t, flow.ListRef(list)))
+	require.NoError(t, err)
+	require.Equal(t, flow.SentToSession{Sent: 1, Left: []int{0}}, out)
+	require.Nil(t, outcomeOf(t, b, 1, "not in the archive").Open, "the record says that it was submitted")
 }
 
 // Quota, login and permission concern the whole step: it waits, and its next

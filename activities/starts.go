@@ -91,7 +91,7 @@ func (s *Starts) startImport(ctx context.Context, in flow.StartImportsInput, m *
 		sha256 = hex.EncodeToString(raw)
 	}
 	return start(ctx, flow.ImportInvoice, flow.ImportID(in.Connection, m.KSeFNumber),
-		fmt.Sprintf("Invoice %s from %s, %s %s", m.InvoiceNumber, m.SellerName, m.Gross.StringFixed(2), m.Currency),
+		fmt.Sprintf("Invoice %s from %s, %s %s", m.InvoiceNumber, m.SellerName, flow.Amount(m.Gross.StringFixed(2)), m.Currency),
 		flow.ImportInput{Connection: in.Connection, KSeFNumber: m.KSeFNumber, SHA256: sha256, Subject: in.Subject},
 		flow.AttributeConnection.ValueSet(in.Connection), flow.AttributeDirection.ValueSet(flow.DirectionReceived),
 		flow.AttributeNumber.ValueSet(m.KSeFNumber), flow.AttributeState.ValueSet(flow.StateImporting))

@@ -157,7 +157,7 @@ func (p *purchase) fromDocument(d invoice.Document, c *connection.Connection) {
 	p.SellerNIP, p.SellerName = d.Seller.NIP, d.Seller.Name
 	p.BankAccount, p.PaymentForm = d.BankAccount, d.PaymentForm
 	p.IssueDate, p.SupplyDate, p.DueDate = d.IssueDate, d.SupplyDate, d.DueDate
-	p.Net, p.VAT, p.Gross = d.Net, d.VAT, d.Gross
+	p.Net, p.VAT, p.Gross, p.OnlyGross = d.Net, d.VAT, d.Gross, !d.HasTotals
 	if d.Form.SystemCode != ksef.FA3.SystemCode {
 		p.add("The invoice's form %q is not FA (3): check the data against the invoice.", d.Form.SystemCode)
 	}

@@ -3,9 +3,11 @@ package activities
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/ksef"
 	"teamogy-ksef/internal/teamogy"
@@ -58,34 +60,53 @@ func TestNotFound_isTheSetUpsFaultWhereNoDocumentWasNamed(t *testing.T) {
 	require.Equal(t, flow.ErrDocumentUnknown, typeOfFailure(t, err))
 }
 
+// comparing is a StartSends that has refused a content of document 17 before.
+func comparing(t *testing.T, client TeamogyClient, refused archive.Fact) func() (bool, error) {
+	t.Helper()
+	b := teamogyBase(t, client)
+	s := &Starts{base: b, compared: newComparisons(b.Now)}
+	_, err := b.Archive.AddFact(t.Context(), sentKey("acme", 17), refused)
+	require.NoError(t, err)
+	settings, err := b.Connections.Settings(t.Context(), "acme")
+	require.NoError(t, err)
+	return func() (bool, error) { return s.changed(t.Context(), client, settings, 17) }
+}
+
+func refusal(t *testing.T, at time.Time, xml, errorType string) archive.Fact {
+	t.Helper()
+	f := fact(t, factRejected, sessionFact{SHA256: hashHex([]byte(xml)), Type: errorType})
+	f.At, f.Name = at, "run-x"
+	return f
+}
+
 // A refused document that was deleted between list and look does not end the
-// poll for all others.
+// poll for all others; one whose XML was taken away has changed.
 func TestChanged_leavesADeletedDocumentAlone(t *testing.T) {
 	for kind, want := range map[teamogy.Kind]bool{teamogy.NotFound: false, teamogy.XMLMissing: true} {
-		b := teamogyBase(t, &fakeTeamogy{err: ofTeamogy(kind)})
-		s := &Starts{base: b, compared: newComparisons(b.Now)}
-		client, settings, err := b.Connections.Teamogy(t.Context(), "acme")
-		require.NoError(t, err)
-		record := &sentRecord{Withdrawn: []writtenFact{{SHA256: "earlier content"}}}
-		changed, err := s.changed(t.Context(), client, settings, 17, record)
+		changed, err := comparing(t, &fakeTeamogy{err: ofTeamogy(kind)}, refusal(t, someDay, "refused", flow.ErrInvoiceRejected))()
 		require.NoError(t, err, kind)
 		require.Equal(t, want, changed, kind)
-		changed, err = s.changed(t.Context(), client, settings, 17, record)
-		require.NoError(t, err)
-		require.False(t, changed, "compared again within the hour")
 	}
+	_, err := comparing(t, &fakeTeamogy{err: ofTeamogy(teamogy.Network)}, refusal(t, someDay, "refused", flow.ErrInvoiceRejected))()
+	require.Error(t, err)
 }
 
 func TestChanged_comparesTheContent(t *testing.T) {
 	for xml, want := range map[string]bool{"refused": false, "corrected": true} {
-		b := teamogyBase(t, &fakeTeamogy{xml: xml})
-		s := &Starts{base: b, compared: newComparisons(b.Now)}
-		client, settings, err := b.Connections.Teamogy(t.Context(), "acme")
-		require.NoError(t, err)
-		record := &sentRecord{Ends: []ending{{sessionFact{SHA256: hashHex([]byte("refused"))}, factRejected}}}
-		changed, err := s.changed(t.Context(), client, settings, 17, record)
+		changed, err := comparing(t, &fakeTeamogy{xml: xml}, refusal(t, someDay, "refused", flow.ErrInvoiceRejected))()
 		require.NoError(t, err)
 		require.Equal(t, want, changed)
+	}
+}
+
+// A date of issue that was in the future yesterday may be right today, in
+// Warsaw's days.
+func TestChanged_triesADateOfIssueAgainOnAnotherDay(t *testing.T) {
+	justAfterMidnight := time.Date(2026, 11, 22, 0, 30, 0, 0, Warsaw)
+	for at, want := range map[time.Time]bool{justAfterMidnight: false, justAfterMidnight.Add(-time.Hour): true} {
+		changed, err := comparing(t, &fakeTeamogy{xml: "early"}, refusal(t, at, "early", flow.ErrIssueDateFuture))()
+		require.NoError(t, err)
+		require.Equal(t, want, changed, "refused at %s, now it is %s", at, someDay)
 	}
 }
 

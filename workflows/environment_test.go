@@ -31,14 +31,35 @@ type environment struct {
 
 func newEnvironment(t *testing.T, id string) *environment {
 	t.Helper()
+	e := bareEnvironment(t, id)
+	Register(e)
+	return e
+}
+
+// bareEnvironment is one without workflows.
+func bareEnvironment(t *testing.T, id string) *environment {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	e := &environment{suite.NewTestWorkflowEnvironment(), t}
 	e.SetStartTime(start)
 	e.SetTestTimeout(time.Minute)
 	e.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: "test"})
-	Register(e)
 	return e
+}
+
+// replacing registers all workflows but one, for which a test has its own.
+type replacing struct {
+	*environment
+	name string
+	with any
+}
+
+func (r replacing) RegisterWorkflowWithOptions(definition any, o workflow.RegisterOptions) {
+	if o.Name == r.name {
+		definition = r.with
+	}
+	r.environment.RegisterWorkflowWithOptions(definition, o)
 }
 
 // outside gives an activity.

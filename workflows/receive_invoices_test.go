@@ -312,7 +312,7 @@ func TestReceiveInvoices_outlivesAStepThatFailsForGood(t *testing.T) {
 	tries := 0
 	outside(e, "Authenticate", func(flow.ConnectionInput) (flow.Authenticated, error) {
 		tries++
-		return flow.Authenticated{}, ofContent(flow.ErrPayloadTooLarge, "odd")
+		return flow.Authenticated{}, ofContent(flow.ErrWrongAnswer, "odd")
 	})
 	e.after(2*time.Hour, e.CancelWorkflow)
 	e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)

@@ -33,7 +33,7 @@ func conclude(ctx workflow.Context, state, ksefNumber string) {
 }
 
 // invoiceTitle is an invoice's line in the Web UI: "Invoice FV/2026/11/7 from
-// Alfa Sp. z o.o., 1230.00 PLN".
+// Alfa Sp. z o.o., 1 230.00 PLN".
 func invoiceTitle(number, preposition, party, gross, currency string) string {
 	var b strings.Builder
 	b.WriteString("Invoice")
@@ -44,7 +44,7 @@ func invoiceTitle(number, preposition, party, gross, currency string) string {
 		b.WriteString(" " + preposition + " " + party)
 	}
 	if gross != "" {
-		b.WriteString(", " + strings.TrimSpace(gross+" "+currency))
+		b.WriteString(", " + strings.TrimSpace(flow.Amount(gross)+" "+currency))
 	}
 	return b.String()
 }

@@ -164,11 +164,13 @@ func (t *transmitInvoices) awaitWork(ctx workflow.Context) error {
 	t.doing = "waiting for invoices"
 	workflow.SetCurrentDetails(ctx, t.story())
 	var timeout time.Duration
-	if next := t.nextReady(); next.After(workflow.Now(ctx)) {
+	next := t.nextReady()
+	if next.After(workflow.Now(ctx)) {
 		timeout = next.Sub(workflow.Now(ctx))
 	}
 	_, err := t.await(ctx, timeout, "Invoices that KSeF did not decide on are tried again", func() bool {
-		return t.sendable(ctx) || len(t.known) > 0 || len(t.suspects) > 0
+		// What comes in meanwhile may have another time to wait for.
+		return t.sendable(ctx) || len(t.known) > 0 || len(t.suspects) > 0 || !t.nextReady().Equal(next)
 	})
 	return err
 }

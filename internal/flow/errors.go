@@ -28,7 +28,6 @@ const (
 	ErrDocumentUnknown    = "DocumentUnknown"
 	ErrBadInput           = "BadInput"
 	ErrWrongAnswer        = "WrongAnswer"
-	ErrPayloadTooLarge    = "PayloadTooLarge"
 	ErrConnectionUnknown  = "ConnectionUnknown"
 	ErrConnectionInvalid  = "ConnectionInvalid"
 	ErrBindingChanged     = "BindingChanged"
@@ -45,7 +44,6 @@ const (
 	ErrKSeFUnavailable    = "KSeFUnavailable"
 	ErrKSeFQuota          = "KSeFQuota"
 	ErrKSeFNotYet         = "KSeFNotYet"
-	ErrKSeFNotProcessed   = "KSeFNotProcessed"
 	ErrKSeFDamaged        = "KSeFAnswerDamaged"
 	ErrTeamogyUnavailable = "TeamogyUnavailable"
 	ErrTeamogyQuota       = "TeamogyQuota"
@@ -72,13 +70,12 @@ var ErrorTypes = []ErrorType{
 	{ErrAttachmentBatch, Content, "The invoice carries a structured attachment (Zalacznik), which KSeF takes only in a batch session.", "Remove the attachment, or wait for a version of teamogy-ksef that sends batch sessions."},
 	{ErrIssueDateFuture, Content, "The invoice's date of issue (P_1) is in the future, which KSeF refuses.", "Mark the invoice ready on that day or later, or correct its date; it was not sent to KSeF."},
 	{ErrInvoiceMissing, Content, "The Teamogy document is ready but has no FA(3) XML where the field map says it is.", "Have Teamogy generate the XML, or correct TEAMOGY_FIELDS_FILE; then mark the document ready again."},
-	{ErrNotReady, Content, "The document was ready when it was listed, and is not any more.", "Nothing: it was not sent. Mark it ready again if it should be."},
-	{ErrNumbered, Content, "The document carries a KSeF number already, which this program did not write.", "Nothing was sent or changed. If the number is wrong, remove it from the document and mark it ready again."},
+	{ErrNotReady, Content, "The document was ready when it was listed, and is not any more.", "Mark it ready again if it should be sent; nothing was sent."},
+	{ErrNumbered, Content, "The document carries a KSeF number already, which this program did not write.", "If the number is wrong, remove it from the document and mark it ready again; nothing was sent or changed."},
 	{ErrInvoiceUnknown, Content, "KSeF knows no invoice with this KSeF number, or it is not visible to this company.", "Check the KSeF number and the connection, and start the workflow again."},
 	{ErrDocumentUnknown, Content, "Teamogy has no document with this ID.", "Check the document ID and the connection, and start the workflow again."},
 	{ErrBadInput, Content, "The workflow's input is incomplete or malformed.", "Start it again with the input that the message names."},
 	{ErrWrongAnswer, Content, "The answer that was delivered is about other content than was handed over.", "Do not send again. Compare the record in the archive with KSeF and report this."},
-	{ErrPayloadTooLarge, Content, "A value is too large for Temporal's history.", "Report this: it is a defect of teamogy-ksef."},
 	{ErrConnectionUnknown, Configuration, "There is no settings file for this connection.", "Create the connection's file in CONNECTIONS_DIR, or terminate the workflow if the name was mistyped."},
 	{ErrConnectionInvalid, Configuration, "The connection's settings file has mistakes.", "Correct the variables that the message names; the file is read again by itself."},
 	{ErrBindingChanged, Configuration, "The connection's file now points to another taxpayer, KSeF environment or Teamogy.", "Restore the old values and make a new connection for the new ones."},
@@ -95,7 +92,6 @@ var ErrorTypes = []ErrorType{
 	{ErrKSeFUnavailable, Transient, "KSeF or the way to it does not answer properly.", "Nothing: it is tried again. If it lasts for hours, look at KSeF's status page and the network."},
 	{ErrKSeFQuota, Transient, "KSeF's request limit is used up for now.", "Nothing: it goes on when KSeF allows. If it happens often, see who else uses this NIP from this IP address."},
 	{ErrKSeFNotYet, Transient, "KSeF has not got it ready yet.", "Nothing: it is asked again."},
-	{ErrKSeFNotProcessed, Transient, "KSeF has cancelled the session without processing the invoice.", "Nothing: it is sent again in a new session."},
 	{ErrKSeFDamaged, Transient, "What KSeF delivered does not fit its checksum.", "Nothing: it is fetched again. If it lasts, look for a proxy that changes content."},
 	{ErrTeamogyUnavailable, Transient, "Teamogy or the way to it does not answer properly.", "Nothing: it is tried again."},
 	{ErrTeamogyQuota, Transient, "Teamogy's requests per minute are used up for now.", "Nothing: it goes on by itself. If it lasts, raise TEAMOGY_REQUESTS_PER_MINUTE to what Teamogy allows."},

@@ -7,6 +7,7 @@ package flow
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -119,6 +120,26 @@ func Summary(line string) string {
 		cut--
 	}
 	return line[:cut] + "…"
+}
+
+// Amount writes an amount as people read it: "1 230.00" for "1230.00".
+func Amount(amount string) string {
+	sign, digits := "", amount
+	if strings.HasPrefix(digits, "-") {
+		sign, digits = "-", digits[1:]
+	}
+	whole, fraction, pointed := strings.Cut(digits, ".")
+	var b strings.Builder
+	for i, d := range whole {
+		if i > 0 && (len(whole)-i)%3 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(d)
+	}
+	if pointed {
+		b.WriteString("." + fraction)
+	}
+	return sign + b.String()
 }
 
 // Scaled shortens a duration of a workflow by the connection's TIME_SCALE

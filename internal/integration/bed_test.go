@@ -90,7 +90,7 @@ func runMain(m *testing.M) int {
 // bed is one connection with all that belongs to it: simulators, archive,
 // settings, and a worker on a task queue of its own.
 type bed struct {
-	*testing.T
+	testing.TB
 	client     client.Client
 	queue      string
 	connection string
@@ -121,10 +121,13 @@ type bedOptions struct {
 
 var beds atomic.Int64
 
-func newBed(t *testing.T, change ...func(*bedOptions)) *bed {
+func newBed(t testing.TB, change ...func(*bedOptions)) *bed {
 	t.Helper()
 	if server == nil {
 		t.Skip("no Temporal CLI: run `make tools`, or put one on PATH")
+	}
+	if parallel, is := t.(*testing.T); is {
+		parallel.Parallel() // a bed shares nothing with another one but the server, and mostly waits
 	}
 	o := bedOptions{
 		ksef:    ksefsim.Config{TimeScale: timeScale, Control: true},
@@ -137,7 +140,7 @@ func newBed(t *testing.T, change ...func(*bedOptions)) *bed {
 	}
 	n := beds.Add(1)
 	b := &bed{
-		T: t, client: server.Client(), dir: t.TempDir(), logs: &lockedBuffer{},
+		TB: t, client: server.Client(), dir: t.TempDir(), logs: &lockedBuffer{},
 		connection: fmt.Sprintf("bed%d", n), queue: fmt.Sprintf("bed%d", n), nip: samples.NIP(1000 + int(n)),
 		apiKey: "api-key-" + random(), keyPassword: "password-" + random(),
 	}
@@ -177,7 +180,9 @@ func (b *bed) serve(h http.Handler, wrap func(http.Handler) http.Handler) string
 	return s.URL
 }
 
-func (b *bed) startWorker(more interceptor.WorkerInterceptor) {
+// startWorker starts a worker that runs until the test's end, or until it is
+// stopped.
+func (b *bed) startWorker(more interceptor.WorkerInterceptor) (stop func()) {
 	interceptors := []interceptor.WorkerInterceptor{&activities.Heartbeats{}}
 	if more != nil {
 		interceptors = append(interceptors, more)
@@ -197,10 +202,12 @@ func (b *bed) startWorker(more interceptor.WorkerInterceptor) {
 		Archive:     b.archive, Secret: b.secret, Now: time.Now, Logger: logger,
 	})
 	require.NoError(b, w.Start())
-	b.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		w.Stop()
 		c.Close()
 	})
+	b.Cleanup(stop)
+	return stop
 }
 
 // finish looks at what every test must leave behind.

@@ -123,6 +123,7 @@ func runDemo(t *testing.T, k *killer) {
 	if serverCLI == "" {
 		t.Skip("no Temporal CLI: run `make tools`, or put one on PATH")
 	}
+	t.Parallel()
 	worker, err := buildWorker()
 	require.NoError(t, err)
 	k.t = t

@@ -42,7 +42,7 @@ const (
 
 var kinds = []string{kindKey, kindPassword, kindAPIKey, kindAccess, kindRefresh, kindLogin, kindLink, kindAES, kindDeployment, kindWrongInputs}
 
-func keySecrets(t *testing.T, key *ecdsa.PrivateKey, sealedPEM []byte) []secret {
+func keySecrets(t testing.TB, key *ecdsa.PrivateKey, sealedPEM []byte) []secret {
 	t.Helper()
 	scalar, err := key.Bytes()
 	require.NoError(t, err)
@@ -75,7 +75,7 @@ func tokenSecrets(kind, token string) []secret {
 }
 
 // linkSecrets are a link and the part that opens what is behind it.
-func linkSecrets(t *testing.T, link string) []secret {
+func linkSecrets(t testing.TB, link string) []secret {
 	t.Helper()
 	u, err := url.Parse(link)
 	require.NoError(t, err)
@@ -110,7 +110,7 @@ func canariesOfEachKind(t *testing.T) []secret {
 	return secrets
 }
 
-func requireEachKind(t *testing.T, secrets []secret) {
+func requireEachKind(t testing.TB, secrets []secret) {
 	t.Helper()
 	counts := map[string]int{}
 	for _, s := range secrets {
@@ -132,7 +132,7 @@ func (b *bed) secrets(tap *tapped, histories []found) []secret {
 	require.NoError(b, err)
 	raw, err := hex.DecodeString(strings.TrimSpace(string(deployment)))
 	require.NoError(b, err)
-	secrets := append(keySecrets(b.T, b.key, file),
+	secrets := append(keySecrets(b, b.key, file),
 		secret{kindPassword, "", []byte(b.keyPassword)}, secret{kindAPIKey, "", []byte(b.apiKey)}, secret{kindDeployment, "", raw},
 		secret{kindWrongInputs, "wrong password", []byte(wrongPassword)}, secret{kindWrongInputs, "password set twice", []byte(misplacedKeyPass)},
 		secret{kindWrongInputs, "API key set twice", []byte(misplacedAPIKey)})
@@ -144,7 +144,7 @@ func (b *bed) secrets(tap *tapped, histories []found) []secret {
 		}
 	}
 	for _, link := range tap.secrets[kindLink] {
-		secrets = append(secrets, linkSecrets(b.T, link)...)
+		secrets = append(secrets, linkSecrets(b, link)...)
 	}
 	keys := b.sessionKeys(histories)
 	for _, key := range keys {
@@ -159,7 +159,7 @@ func (b *bed) secrets(tap *tapped, histories []found) []secret {
 			return err == nil && bytes.Contains(plain, []byte("<Faktura"))
 		}), "an invoice was sent under a key that the salts in history do not give")
 	}
-	requireEachKind(b.T, secrets)
+	requireEachKind(b, secrets)
 	return secrets
 }
 

@@ -82,7 +82,7 @@ type needle struct {
 	text   []byte
 }
 
-func newSearch(t *testing.T, secrets ...secret) *search {
+func newSearch(t testing.TB, secrets ...secret) *search {
 	t.Helper()
 	s := &search{byPrefix: map[[prefix]byte][]needle{}}
 	for i := range secrets {
@@ -148,7 +148,7 @@ type found struct {
 // at any depth, which are all payloads (inputs, results, details, headers,
 // memos, user metadata, search attributes, heartbeats, updates) and all
 // failures with their causes and stack traces; and the message as JSON.
-func textsOf(t *testing.T, place string, message proto.Message) []found {
+func textsOf(t testing.TB, place string, message proto.Message) []found {
 	t.Helper()
 	raw, err := protojson.Marshal(message)
 	require.NoError(t, err)

@@ -55,7 +55,7 @@ func (b *bed) history(run *common.WorkflowExecution) []found {
 		page, err := b.client.WorkflowService().GetWorkflowExecutionHistory(b.within(), request)
 		require.NoError(b, err)
 		for _, e := range page.GetHistory().GetEvents() {
-			texts = append(texts, textsOf(b.T, fmt.Sprintf("history of %s, event %d %s", run.GetWorkflowId(), e.GetEventId(), e.GetEventType()), e)...)
+			texts = append(texts, textsOf(b, fmt.Sprintf("history of %s, event %d %s", run.GetWorkflowId(), e.GetEventId(), e.GetEventType()), e)...)
 		}
 		if request.NextPageToken = page.GetNextPageToken(); len(request.NextPageToken) == 0 {
 			return texts
@@ -69,7 +69,7 @@ func (b *bed) described(id string) []found {
 	b.Helper()
 	description, err := b.client.DescribeWorkflowExecution(b.within(), id, "")
 	require.NoError(b, err)
-	return textsOf(b.T, "describe "+id, description)
+	return textsOf(b, "describe "+id, description)
 }
 
 // queried collects the answers of the queries that a workflow has.
@@ -81,7 +81,7 @@ func (b *bed) queried(run *common.WorkflowExecution, queries ...string) []found 
 			Namespace: namespace, Execution: run, Query: &querypb.WorkflowQuery{QueryType: name},
 		})
 		require.NoError(b, err, "%s of %s", name, run.GetWorkflowId())
-		texts = append(texts, textsOf(b.T, "query "+name+" of "+run.GetWorkflowId(), answer)...)
+		texts = append(texts, textsOf(b, "query "+name+" of "+run.GetWorkflowId(), answer)...)
 	}
 	return texts
 }
@@ -167,7 +167,7 @@ func (b *bed) requireReach(texts []found) {
 		{"form", "http://crd.gov.pl/wzor/"},
 		{"connection", "connection=" + b.connection},
 	} {
-		s := newSearch(b.T, secret{"control", file.name, []byte(file.text)})
+		s := newSearch(b, secret{"control", file.name, []byte(file.text)})
 		for _, text := range texts {
 			for _, h := range s.in(text.place, text.text) {
 				places = append(places, h.name+" in "+h.place)

@@ -65,6 +65,9 @@ type NewPurchaseInvoice struct {
 	Net          decimal.Decimal
 	VAT          decimal.Decimal
 	Gross        decimal.Decimal
+	// OnlyGross says that the invoice states no net amount and no tax, as simplified invoices (UPR) may: then Net and
+	// VAT are not written, not even as zero.
+	OnlyGross bool
 	// Items and VATSummary are written as they are.
 	Items      json.RawMessage
 	VATSummary json.RawMessage
@@ -245,8 +248,10 @@ func (c *Client) purchaseBody(n NewPurchaseInvoice) documentBody {
 	v.json(p.VATSummary, n.VATSummary)
 	if n.Currency != "" {
 		v.text(p.Currency, n.Currency)
-		v.amount(p.TotalNet, n.Net)
-		v.amount(p.TotalVAT, n.VAT)
+		if !n.OnlyGross {
+			v.amount(p.TotalNet, n.Net)
+			v.amount(p.TotalVAT, n.VAT)
+		}
 		v.amount(p.TotalGross, n.Gross)
 		if !n.ExchangeRate.IsZero() {
 			v.amount(p.ExchangeRate, n.ExchangeRate)

@@ -1,0 +1,407 @@
+package workflows
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/workflow"
+
+	"teamogy-ksef/internal/flow"
+)
+
+// transmitting is a TransmitInvoices whose sessions are played: each is sent
+// after sending, and decides on all its invoices after deciding.
+type transmitting struct {
+	e                 *environment
+	pace              flow.Pace
+	sending, deciding time.Duration
+	session           func(ctx workflow.Context, id string, items []flow.HandOver) error // replaces the above
+
+	mu       sync.Mutex
+	opened   []time.Time
+	sessions [][]flow.HandOver
+	lists    map[string][]flow.HandOver
+	known    []flow.HandOver
+	unknown  []int64 // what DeliverKnown finds no answer for
+	checked  []string
+	gone     []string
+}
+
+func newTransmitting(t *testing.T) *transmitting {
+	t.Helper()
+	s := &transmitting{
+		e: bareEnvironment(t, "acme/transmit"), sending: 5 * time.Second, deciding: 20 * time.Second, lists: map[string][]flow.HandOver{},
+		pace: flow.Pace{TimeScale: 1, Limits: flow.Limits{OpensPerMinute: 30, OpensPerHour: 120, SendsPerMinute: 30, SendsPerHour: 180}},
+	}
+	outside(s.e, "ReadPace", func(flow.ConnectionInput) (flow.Pace, error) { return s.pace, nil })
+	outside(s.e, "PlanSession", func(in flow.PlanInput) (flow.ListRef, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		key := string(rune('a' + len(s.lists)))
+		s.lists[key] = in.Items
+		return flow.ListRef{Key: key, Count: len(in.Items)}, nil
+	})
+	outside(s.e, "DeliverKnown", func(in flow.DeliverDirectInput) (flow.Delivered, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.known = append(s.known, in.Items...)
+		return flow.Delivered{Delivered: len(in.Items) - len(s.unknown), Unknown: s.unknown}, nil
+	})
+	outside(s.e, "CheckSessions", func(in flow.CheckSessionsInput) (flow.CheckedSessions, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.checked = append(s.checked, in.IDs...)
+		return flow.CheckedSessions{Gone: s.gone}, nil
+	})
+	Register(replacing{s.e, flow.TransmitSession, func(ctx workflow.Context, in flow.SessionInput) error {
+		s.mu.Lock()
+		items := s.lists[in.List.Key]
+		s.opened = append(s.opened, workflow.Now(ctx))
+		s.sessions = append(s.sessions, items)
+		s.mu.Unlock()
+		id := workflow.GetInfo(ctx).WorkflowExecution.ID
+		if s.session != nil {
+			return s.session(ctx, id, items)
+		}
+		return s.play(ctx, id, items)
+	}})
+	return s
+}
+
+// play is an ordinary session.
+func (s *transmitting) play(ctx workflow.Context, id string, items []flow.HandOver) error {
+	if err := workflow.Sleep(ctx, s.sending); err != nil {
+		return err
+	}
+	s.e.SignalWorkflow(flow.SignalSessionSent, flow.SessionSent{ID: id, Opens: 1})
+	if err := workflow.Sleep(ctx, s.deciding); err != nil {
+		return err
+	}
+	s.e.SignalWorkflow(flow.SignalSessionNews, s.news(id, items))
+	return nil
+}
+
+// news is that all were accepted.
+func (s *transmitting) news(id string, items []flow.HandOver) flow.SessionNews {
+	news := flow.SessionNews{ID: id, Over: true}
+	for _, item := range items {
+		news.Landed = append(news.Landed, item.DocumentID)
+		news.Answers = append(news.Answers, flow.Answer{DocumentID: item.DocumentID, SHA256: item.SHA256, Accepted: true})
+	}
+	return news
+}
+
+func (s *transmitting) handOver(at time.Duration, items ...flow.HandOver) {
+	s.e.after(at, func() {
+		for _, item := range items {
+			s.e.SignalWorkflow(flow.SignalTransmit, item)
+		}
+	})
+}
+
+func (s *transmitting) run() {
+	s.e.ExecuteWorkflow(flow.TransmitInvoices, flow.TransmitState{Connection: "acme"})
+}
+
+func documents(items []flow.HandOver) []int64 {
+	var ids []int64
+	for _, item := range items {
+		ids = append(ids, item.DocumentID)
+	}
+	return ids
+}
+
+func some(from, to int64) []flow.HandOver {
+	var items []flow.HandOver
+	for d := from; d <= to; d++ {
+		items = append(items, handedOver(d, "a"))
+	}
+	return items
+}
+
+func TestTransmitInvoices_gathersWhileInvoicesKeepComing(t *testing.T) {
+	s := newTransmitting(t)
+	for i := range int64(4) { // 1.5 s apart: the silence of 2 s is never reached
+		s.handOver(time.Duration(i)*1500*time.Millisecond, handedOver(i+1, "a"))
+	}
+	s.handOver(30*time.Second, handedOver(9, "a"))
+	s.e.after(10*time.Minute, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.sessions, 2)
+	require.Equal(t, []int64{1, 2, 3, 4}, documents(s.sessions[0]))
+	require.Equal(t, []int64{9}, documents(s.sessions[1]))
+}
+
+func TestTransmitInvoices_boundsTheGathering(t *testing.T) {
+	s := newTransmitting(t)
+	for i := range int64(40) { // they come without end
+		s.handOver(time.Duration(i)*time.Second, handedOver(i+1, "a"))
+	}
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Less(t, len(s.sessions[0]), 20)
+	require.Equal(t, documents(some(1, 40)), documents(slices.Concat(s.sessions...)))
+}
+
+func TestTransmitInvoices_sendsOneSessionPerForm(t *testing.T) {
+	s := newTransmitting(t)
+	other := handedOver(2, "a")
+	other.Form = "another form"
+	s.handOver(0, handedOver(1, "a"), other, handedOver(3, "a"))
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Equal(t, []int64{1, 3}, documents(s.sessions[0]))
+	require.Equal(t, []int64{2}, documents(s.sessions[1]))
+}
+
+// Whatever comes: sessions open a minute apart at least, and what is sent in
+// them stays within the limits less their reserve.
+func TestTransmitInvoices_keepsThePace(t *testing.T) {
+	for _, scale := range []float64{1, 60} {
+		s := newTransmitting(t)
+		s.pace.TimeScale = scale
+		s.sending, s.deciding = flow.Scaled(s.sending, scale), flow.Scaled(s.deciding, scale)
+		for i := range int64(60) {
+			s.handOver(flow.Scaled(time.Duration(i)*10*time.Second, scale), some(5*i+1, 5*i+5)...)
+		}
+		s.e.after(flow.Scaled(6*time.Hour, scale), s.e.CancelWorkflow)
+		s.run()
+		var sends []flow.Spent
+		for i, at := range s.opened {
+			sends = append(sends, flow.Spent{At: at, Count: len(s.sessions[i])})
+			if i > 0 {
+				require.GreaterOrEqual(t, at.Sub(s.opened[i-1]), flow.Scaled(time.Minute, scale))
+			}
+		}
+		for _, at := range s.opened {
+			require.LessOrEqual(t, spentIn(sends, at, flow.Scaled(time.Minute, scale)), 27)
+			require.LessOrEqual(t, spentIn(sends, at, flow.Scaled(time.Hour, scale)), 162)
+		}
+		require.Equal(t, documents(some(1, 300)), documents(slices.Concat(s.sessions...)))
+	}
+}
+
+// What a session needed beyond one open counts too.
+func TestTransmitInvoices_countsRepeatedOpens(t *testing.T) {
+	s := newTransmitting(t)
+	s.pace.Limits.OpensPerHour = 4 // less the reserve: 3
+	s.session = func(_ workflow.Context, id string, items []flow.HandOver) error {
+		s.e.SignalWorkflow(flow.SignalSessionSent, flow.SessionSent{ID: id, Opens: 3})
+		s.e.SignalWorkflow(flow.SignalSessionNews, s.news(id, items))
+		return nil
+	}
+	s.handOver(0, handedOver(1, "a"))
+	s.handOver(10*time.Minute, handedOver(2, "a"))
+	s.e.after(3*time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.opened, 2)
+	require.GreaterOrEqual(t, s.opened[1].Sub(s.opened[0]), time.Hour)
+}
+
+// While one session sends, no other is opened; while it is decided on, the
+// next one is.
+func TestTransmitInvoices_sendsOneSessionAtATimeAndDoesNotWaitForItsDecision(t *testing.T) {
+	s := newTransmitting(t)
+	s.sending, s.deciding = 10*time.Minute, 10*time.Hour
+	s.handOver(0, handedOver(1, "a"))
+	s.handOver(time.Minute, handedOver(2, "a"))
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.opened, 2)
+	between := s.opened[1].Sub(s.opened[0])
+	require.GreaterOrEqual(t, between, 10*time.Minute)
+	require.Less(t, between, 11*time.Minute)
+}
+
+func TestTransmitInvoices_holdsAtMost20SessionsThatWait(t *testing.T) {
+	s := newTransmitting(t)
+	s.sending, s.deciding = time.Second, 100*time.Hour
+	for i := range int64(30) {
+		s.handOver(time.Duration(i)*2*time.Minute, handedOver(i+1, "a"))
+	}
+	s.e.after(12*time.Hour, func() {
+		status := ask[flow.TransmitStatus](s.e)
+		require.Len(t, status.Sessions, 20)
+		require.Equal(t, 10, status.Pending)
+		require.Equal(t, 20, status.InFlight)
+		s.e.CancelWorkflow()
+	})
+	s.run()
+}
+
+// An invoice that was registered again while it was in flight is answered at
+// its newest address, once its session has decided.
+func TestTransmitInvoices_answersAtTheNewestAddress(t *testing.T) {
+	s := newTransmitting(t)
+	s.handOver(0, handedOver(1, "a"), handedOver(2, "a"))
+	s.handOver(15*time.Second, handedOver(1, "b"))
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.sessions, 1, "it was sent again")
+	require.Equal(t, []flow.HandOver{handedOver(1, "b")}, s.known)
+	require.Len(t, s.checked, 1, "nobody looked after its session")
+}
+
+func TestTransmitInvoices_answersWhatItKnows(t *testing.T) {
+	s := newTransmitting(t)
+	s.handOver(0, handedOver(1, "a"))
+	s.handOver(10*time.Minute, handedOver(1, "b"))
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.sessions, 1)
+	require.Equal(t, []flow.HandOver{handedOver(1, "b")}, s.known)
+}
+
+// What it remembers but the record does not is sent after all: the session
+// looks before it sends.
+func TestTransmitInvoices_believesTheRecordMoreThanItsMemory(t *testing.T) {
+	s := newTransmitting(t)
+	s.unknown = []int64{1}
+	s.handOver(0, handedOver(1, "a"))
+	s.handOver(10*time.Minute, handedOver(1, "b"))
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.sessions, 2)
+	require.Equal(t, []flow.HandOver{handedOver(1, "b")}, s.sessions[1])
+}
+
+func TestTransmitInvoices_sendsAgainWhatKSeFDidNotDecideOn(t *testing.T) {
+	s := newTransmitting(t)
+	s.session = func(ctx workflow.Context, id string, items []flow.HandOver) error {
+		s.e.SignalWorkflow(flow.SignalSessionSent, flow.SessionSent{ID: id, Opens: 1})
+		if len(s.sessions) < 4 {
+			s.e.SignalWorkflow(flow.SignalSessionNews, flow.SessionNews{ID: id, Again: documents(items), Over: true})
+			return nil
+		}
+		s.e.SignalWorkflow(flow.SignalSessionNews, s.news(id, items))
+		return nil
+	}
+	s.handOver(0, handedOver(1, "a"))
+	s.e.after(3*time.Hour, func() {
+		require.Equal(t, 3, ask[flow.TransmitStatus](s.e).Totals.Again)
+		s.e.CancelWorkflow()
+	})
+	s.run()
+	require.Len(t, s.sessions, 4)
+	for i := 2; i < len(s.opened); i++ {
+		require.GreaterOrEqual(t, s.opened[i].Sub(s.opened[i-1]), s.opened[i-1].Sub(s.opened[i-2]), "the pauses do not grow")
+	}
+}
+
+// A session that ends without a word, because somebody terminated it, gives
+// its invoices back.
+func TestTransmitInvoices_takesBackTheInvoicesOfADeadSession(t *testing.T) {
+	s := newTransmitting(t)
+	s.session = func(ctx workflow.Context, id string, items []flow.HandOver) error {
+		if len(s.sessions) == 1 {
+			return ofContent(flow.ErrUnexpected, "terminated")
+		}
+		return s.play(ctx, id, items)
+	}
+	s.handOver(0, some(1, 3)...)
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.sessions, 2)
+	require.Equal(t, some(1, 3), s.sessions[1])
+}
+
+// One that died after it was sent is noticed when its invoices register again.
+func TestTransmitInvoices_noticesASessionThatDiedWhileItWaited(t *testing.T) {
+	s := newTransmitting(t)
+	s.session = func(ctx workflow.Context, id string, items []flow.HandOver) error {
+		if len(s.sessions) > 1 {
+			return s.play(ctx, id, items)
+		}
+		s.gone = []string{id}
+		s.e.SignalWorkflow(flow.SignalSessionSent, flow.SessionSent{ID: id, Opens: 1})
+		return ofContent(flow.ErrUnexpected, "terminated")
+	}
+	s.handOver(0, some(1, 2)...)
+	s.handOver(45*time.Minute, handedOver(1, "a"))
+	s.e.after(2*time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.sessions, 2)
+	require.Equal(t, some(1, 2), s.sessions[1])
+}
+
+// Signals that arrive right when the run is continued as new, and whatever is
+// being waited for then, are carried over.
+func TestTransmitInvoices_losesNoSignalWhenItContinuesAsNew(t *testing.T) {
+	moments := map[string]struct {
+		at       time.Duration
+		inFlight int // documents 1 and 2
+	}{
+		"idle":                          {5 * time.Minute, 0},
+		"while it gathers":              {time.Second, 0},
+		"while a session sends":         {6 * time.Second, 2},
+		"while it waits for a decision": {15 * time.Second, 2},
+	}
+	for name, m := range moments {
+		t.Run(name, func(t *testing.T) {
+			s := newTransmitting(t)
+			s.handOver(0, some(1, 2)...)
+			s.e.after(m.at, func() {
+				for d := int64(11); d <= 15; d++ {
+					s.e.SignalWorkflowSkippingWorkflowTask(flow.SignalTransmit, handedOver(d, "a"))
+				}
+			})
+			s.e.after(m.at+time.Millisecond, func() { s.e.SetContinueAsNewSuggested(true) })
+			s.run()
+			next, ok := continued[flow.TransmitState](s.e)
+			require.True(t, ok, "%v", s.e.GetWorkflowError())
+			var carried []int64
+			for _, p := range next.Pending {
+				carried = append(carried, p.DocumentID)
+			}
+			require.Len(t, next.InFlight, m.inFlight)
+			for d := int64(11); d <= 15; d++ {
+				require.Contains(t, carried, d, "a signal was lost")
+			}
+			answered := 0
+			for _, a := range next.Answered {
+				if a.Accepted {
+					answered++
+				}
+			}
+			require.Equal(t, 7, len(carried)+m.inFlight+answered)
+			require.Equal(t, "acme", next.Connection)
+			if m.inFlight > 0 {
+				require.Len(t, next.Sessions, 1)
+				require.NotEmpty(t, next.Opens)
+				require.NotEmpty(t, next.Sends)
+			}
+		})
+	}
+}
+
+// The next run knows the pace, the sessions and the answers of the one before.
+func TestTransmitInvoices_goesOnWhereTheRunBeforeEnded(t *testing.T) {
+	s := newTransmitting(t)
+	state := flow.TransmitState{
+		Connection: "acme", Pending: []flow.Waiting{waitingFor(3, "a")},
+		InFlight: []flow.InFlight{{Waiting: waitingFor(1, "a"), Session: "s1"}}, Sessions: []flow.WaitingSession{{ID: "s1", Since: start, Sent: false}},
+		Answered: []flow.Answer{{DocumentID: 2, SHA256: "hash2", Accepted: true}},
+		Opens:    []flow.Spent{{At: start, Count: 1}}, Sends: []flow.Spent{{At: start, Count: 1}},
+	}
+	s.handOver(0, handedOver(1, "a"), handedOver(2, "b"))
+	s.e.after(5*time.Minute, func() {
+		require.Empty(t, s.opened, "the session of the run before is still sending")
+		s.e.SignalWorkflow(flow.SignalSessionSent, flow.SessionSent{ID: "s1", Opens: 1})
+	})
+	s.e.after(10*time.Minute, s.e.CancelWorkflow)
+	s.e.ExecuteWorkflow(flow.TransmitInvoices, state)
+	require.Equal(t, []flow.HandOver{handedOver(2, "b")}, s.known)
+	require.Equal(t, [][]flow.HandOver{{handedOver(3, "a")}}, s.sessions)
+}
+
+func TestTransmitInvoices_waitsWithoutATimerWhenIdle(t *testing.T) {
+	s := newTransmitting(t)
+	timers := 0
+	s.e.SetOnTimerScheduledListener(func(string, time.Duration) { timers++ })
+	s.e.after(1000*time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Zero(t, timers)
+}
