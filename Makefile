@@ -49,7 +49,7 @@ lint: bin/golangci-lint bin/workflowcheck ## linters, formatting, architecture r
 	check() { echo "$$*"; "$$@" || failed=yes; }; \
 	check bin/golangci-lint fmt --diff ./...; \
 	check bin/golangci-lint run ./...; \
-	check bin/workflowcheck ./workflows/...; \
+	check bin/workflowcheck -test=false ./workflows/...; \
 	check go test -count=1 ./internal/architecture; \
 	[ -z "$$failed" ]
 
@@ -64,10 +64,15 @@ simulators: bin/starter ## both simulators: KSeF on 127.0.0.1:8081/v2, Teamogy o
 .PHONY: bench
 bench: $(cli) ## benchmarks, one "name: value unit" line each
 	@mkdir -p bin
+	@echo 'This takes about two minutes; the whole output goes to bin/bench.txt.' >&2
 	@go test -timeout 60m -run '^$$' -bench . ./... >bin/bench.txt 2>&1 || { cat bin/bench.txt; exit 1; }
-	@awk '/^Benchmark/ && NF >= 4 { \
+	@awk 'BEGIN { of["MB/s"] = ".throughput"; of["B/op"] = ".memory"; of["allocs/op"] = ".allocations" } \
+		/^Benchmark/ && NF >= 4 { \
 		name = $$1; sub(/^Benchmark/, "", name); sub(/-[0-9]+$$/, "", name); \
-		for (i = 3; i < NF; i += 2) printf "%s: %s %s\n", name, $$i, $$(i + 1) }' bin/bench.txt
+		for (i = 3; i < NF; i += 2) { \
+			unit = $$(i + 1); what = of[unit]; \
+			if (split(unit, part, ":") == 2) { what = "." part[1]; unit = part[2] } \
+			printf "%s%s: %s %s\n", name, what, $$i, unit } }' bin/bench.txt
 
 .PHONY: fmt
 fmt: bin/golangci-lint ## format every Go file

@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +20,9 @@ const benchInvoices = 300
 // time.
 const benchTimeScale = 3600
 
+// benchPatience is after how long a round has failed.
+const benchPatience = 10 * time.Minute
+
 // newBenchBed is one worker without any quota. It shares the machine's
 // processors with the Temporal dev server (SQLite in memory) and both
 // simulators, so that production has more to give than the figures say; there
@@ -37,10 +39,9 @@ func newBenchBed(b *testing.B) *bed {
 }
 
 // From KSeF's metadata to the purchase invoice in Teamogy.
-func BenchmarkReceive(b *testing.B) {
-	var total benchFigures
+func BenchmarkReceiveInvoices(b *testing.B) {
+	var f benchFigures
 	for b.Loop() {
-		b.StopTimer()
 		d := newBenchBed(b)
 		var companies, invoices []map[string]any
 		for _, s := range samples.Suppliers(d.sampleOptions()) {
@@ -54,100 +55,90 @@ func BenchmarkReceive(b *testing.B) {
 		for _, s := range d.seedKSeF(d.nip, invoices...) {
 			ids = append(ids, flow.ImportID(d.connection, s.KSeFNumber))
 		}
-		b.StartTimer()
-
-		began := time.Now()
-		d.start(flow.ReceiveInvoices, flow.ReceiveID(d.connection), flow.ReceiveInput{Connection: d.connection})
-		d.awaitAll(ids)
-		total.elapsed += time.Since(began)
-
-		b.StopTimer()
-		total.measure(d, ids, []string{flow.ReceiveID(d.connection)})
-		b.StartTimer()
+		f.measure(d, ids, func() {
+			d.start(flow.ReceiveInvoices, flow.ReceiveID(d.connection), flow.ReceiveInput{Connection: d.connection})
+		})
 	}
-	total.report(b)
+	f.report(b)
 }
 
 // From the document that Teamogy marks as ready to its KSeF number and UPO.
-func BenchmarkSend(b *testing.B) {
-	var total benchFigures
+func BenchmarkSendInvoices(b *testing.B) {
+	var f benchFigures
 	for b.Loop() {
-		b.StopTimer()
 		d := newBenchBed(b)
 		var ids []string
 		for _, s := range samples.GenerateIssued(d.sampleOptions(), benchInvoices+1)[:benchInvoices] { // the last is a duplicate
 			ids = append(ids, flow.SendInvoiceID(d.connection, d.seedReady(s.Number, s.XML).ID))
 		}
-		b.StartTimer()
-
-		began := time.Now()
-		d.start(flow.SendInvoices, flow.SendID(d.connection), flow.SendInput{Connection: d.connection})
-		d.awaitAll(ids)
-		total.elapsed += time.Since(began)
-
-		b.StopTimer()
-		total.measure(d, ids, append(d.sessions(), flow.SendID(d.connection), flow.TransmitID(d.connection)))
-		b.StartTimer()
+		f.measure(d, ids, func() {
+			d.start(flow.SendInvoices, flow.SendID(d.connection), flow.SendInput{Connection: d.connection})
+		})
 	}
-	total.report(b)
+	b.ReportMetric(float64(f.invoices)/float64(f.sessions), "session:invoices/session")
+	f.report(b)
 }
 
-// awaitAll waits until every one of the workflows has been started and has
-// ended well.
-func (b *bed) awaitAll(ids []string) {
-	b.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	defer cancel()
-	for _, id := range ids {
-		require.Eventually(b, func() bool { return b.exists(id) }, 10*time.Minute, 5*time.Millisecond, "%s is not started", id)
-		require.NoError(b, b.client.GetWorkflow(ctx, id, "").Get(ctx, nil), id)
-	}
-}
-
-// benchFigures are sums over all invoices.
+// benchFigures are sums over all rounds.
 type benchFigures struct {
 	elapsed                       time.Duration
-	invoices                      int
-	events, bytes                 int64 // of the invoices' own workflows
+	invoices, sessions            int
+	events, bytes                 int64 // of the histories of the invoices' own workflows
 	sharedEvents, sharedBytes     int64 // of the workflows that serve many invoices
 	ksefRequests, teamogyRequests int
 }
 
-func (f *benchFigures) measure(b *bed, own, shared []string) {
-	f.invoices += len(own)
-	events, bytes := b.historySize(own)
-	f.events, f.bytes = f.events+events, f.bytes+bytes
-	events, bytes = b.historySize(shared)
-	f.sharedEvents, f.sharedBytes = f.sharedEvents+events, f.sharedBytes+bytes
+// measure starts the work and waits until each of the workflows has ended well.
+func (f *benchFigures) measure(b *bed, ids []string, start func()) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), benchPatience)
+	defer cancel()
+	began := time.Now()
+	start()
+	for _, id := range ids {
+		if !b.exists(id) {
+			require.Eventually(b, func() bool { return b.exists(id) }, benchPatience, 5*time.Millisecond, "%s is not started", id)
+		}
+		require.NoError(b, b.client.GetWorkflow(ctx, id, "").Get(ctx, nil), id)
+	}
+	f.elapsed += time.Since(began)
+
+	f.invoices += len(ids)
 	f.ksefRequests += b.allRequests(b.ksefURL)
 	f.teamogyRequests += b.allRequests(b.teamogyURL)
+	own := map[string]bool{}
+	for _, id := range ids {
+		own[id] = true
+	}
+	for _, run := range b.runs(b.connection, ids...) {
+		description, err := b.client.DescribeWorkflowExecution(ctx, run.GetWorkflowId(), run.GetRunId())
+		require.NoError(b, err, run.GetWorkflowId())
+		info := description.GetWorkflowExecutionInfo()
+		if own[run.GetWorkflowId()] {
+			f.events += info.GetHistoryLength()
+			f.bytes += info.GetHistorySizeBytes()
+			continue
+		}
+		f.sharedEvents += info.GetHistoryLength()
+		f.sharedBytes += info.GetHistorySizeBytes()
+		if info.GetType().GetName() == flow.TransmitSession {
+			f.sessions++
+		}
+	}
 }
 
 // report says everything per invoice. What stands before the colon of a unit
 // becomes part of the name in `make bench`.
 func (f *benchFigures) report(b *testing.B) {
-	each := float64(f.invoices)
+	invoices := float64(f.invoices)
 	b.ReportMetric(0, "ns/op") // a round says nothing by itself
-	b.ReportMetric(each/f.elapsed.Seconds(), "invoices/s")
-	b.ReportMetric(float64(f.events)/each, "History:events/invoice")
-	b.ReportMetric(float64(f.bytes)/each, "HistorySize:B/invoice")
-	b.ReportMetric(float64(f.sharedEvents)/each, "SharedHistory:events/invoice")
-	b.ReportMetric(float64(f.sharedBytes)/each, "SharedHistorySize:B/invoice")
-	b.ReportMetric(float64(f.ksefRequests)/each, "KSeF:requests/invoice")
-	b.ReportMetric(float64(f.teamogyRequests)/each, "Teamogy:requests/invoice")
-}
-
-// historySize sums up the histories of the present runs.
-func (b *bed) historySize(ids []string) (events, bytes int64) {
-	b.Helper()
-	for _, id := range ids {
-		description, err := b.client.DescribeWorkflowExecution(context.Background(), id, "")
-		require.NoError(b, err, id)
-		info := description.GetWorkflowExecutionInfo()
-		events += info.GetHistoryLength()
-		bytes += info.GetHistorySizeBytes()
-	}
-	return events, bytes
+	b.ReportMetric(invoices/f.elapsed.Seconds(), "invoices/s")
+	b.ReportMetric(float64(f.events)/invoices, "history:events/invoice")
+	b.ReportMetric(float64(f.bytes)/invoices, "history-size:B/invoice")
+	b.ReportMetric(float64(f.sharedEvents)/invoices, "shared-history:events/invoice")
+	b.ReportMetric(float64(f.sharedBytes)/invoices, "shared-history-size:B/invoice")
+	b.ReportMetric(float64(f.ksefRequests)/invoices, "ksef:requests/invoice")
+	b.ReportMetric(float64(f.teamogyRequests)/invoices, "teamogy:requests/invoice")
 }
 
 // allRequests counts the requests that a simulator has answered, its control
@@ -157,10 +148,7 @@ func (b *bed) allRequests(base string) int {
 	var out struct{ Requests map[string]map[string]int }
 	b.control("GET", base+"/_sim/counters", nil, &out)
 	n := 0
-	for operation, answers := range out.Requests {
-		if strings.Contains(operation, "/_sim") {
-			continue
-		}
+	for _, answers := range out.Requests {
 		for _, count := range answers {
 			n += count
 		}
