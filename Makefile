@@ -41,6 +41,9 @@ demo: binaries $(cli) ## the whole product on this machine: Temporal, simulators
 
 .PHONY: test
 test: $(cli) ## every test; those on a Temporal server start the dev server themselves
+	@command -v xmlsec1 >/dev/null || echo 'xmlsec1 is not installed: the second opinion on signatures is skipped' >&2
+	@command -v xmllint >/dev/null || echo 'xmllint is not installed: checks against the official schemas are skipped' >&2
+	@[ -d '$(KSEF_REFERENCE)' ] || echo 'KSEF_REFERENCE ($(KSEF_REFERENCE)) is absent: tests on official contracts and samples are skipped' >&2
 	go test -timeout 20m -parallel 6 ./...
 
 .PHONY: lint
@@ -50,6 +53,7 @@ lint: bin/golangci-lint bin/workflowcheck ## linters, formatting, architecture r
 	check bin/golangci-lint fmt --diff ./...; \
 	check bin/golangci-lint run ./...; \
 	check bin/workflowcheck -test=false ./workflows/...; \
+	check go mod tidy -diff; \
 	check go test -count=1 ./internal/architecture; \
 	[ -z "$$failed" ]
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"time"
+	_ "time/tzdata" // so that Warsaw is known on every machine
 
 	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/connection"
@@ -110,7 +111,7 @@ var Warsaw = mustLocation("Europe/Warsaw")
 func mustLocation(name string) *time.Location {
 	location, err := time.LoadLocation(name)
 	if err != nil {
-		panic("the time zone " + name + " is missing: build with time/tzdata")
+		panic("the time zone " + name + " is missing although it is built in")
 	}
 	return location
 }
@@ -124,11 +125,6 @@ func dayInWarsaw(t time.Time) time.Time {
 	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 }
 
-// subjects maps the settings' words to KSeF's subject types.
-var subjects = map[string]string{
-	"seller": "Subject1", "buyer": "Subject2", "third": "Subject3", "authorized": "SubjectAuthorized",
-}
-
 // settingsOf gives the values of a connection that workflows need.
 func settingsOf(c *connection.Connection) flow.Settings {
 	s := flow.Settings{
@@ -136,7 +132,7 @@ func settingsOf(c *connection.Connection) flow.Settings {
 		Send: c.Send, SendInterval: c.SendInterval,
 	}
 	for _, subject := range c.ReceiveSubjects {
-		s.Subjects = append(s.Subjects, subjects[subject])
+		s.Subjects = append(s.Subjects, flow.SubjectType(subject))
 	}
 	return s
 }

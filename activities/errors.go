@@ -3,7 +3,6 @@ package activities
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -36,7 +35,6 @@ func typeOf(err error) (string, time.Duration) {
 		receiverTaken  *archive.ReceiverTakenError
 		corrupt        *archive.CorruptError
 		fromTeamogy    *teamogy.Error
-		network        net.Error
 	)
 	fromKSeF, isKSeF := ksef.AsError(err)
 	switch {
@@ -68,17 +66,13 @@ func typeOf(err error) (string, time.Duration) {
 		return flow.ErrArchiveUnavailable, 0
 	case isTemporal(err):
 		return flow.ErrTemporalBusy, 0
-	case errors.As(err, &network):
-		return flow.ErrUnexpected, 0
 	}
 	return flow.ErrUnexpected, 0
 }
 
 func typeOfKSeF(e *ksef.Error) string {
 	switch e.Kind {
-	case ksef.KindLoginRefused:
-		return flow.ErrKSeFLoginRefused
-	case ksef.KindUnauthorized:
+	case ksef.KindLoginRefused, ksef.KindUnauthorized:
 		return flow.ErrKSeFLoginRefused
 	case ksef.KindForbidden:
 		if e.ReasonCode == "security-service-blocked" {

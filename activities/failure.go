@@ -68,7 +68,7 @@ func asFailure(ctx context.Context, err error, attempt int, timeScale float64) e
 		Details:      []any{flow.ErrorDetails{Class: row.Class, Remedy: row.Remedy}},
 	}
 	if !options.NonRetryable {
-		options.NextRetryDelay = retryDelay(p, row.Class, attempt, timeScale)
+		options.NextRetryDelay = retryDelay(p, attempt, timeScale)
 	}
 	switch p.Type {
 	case flow.ErrKSeFNotYet, flow.ErrKSeFQuota, flow.ErrTeamogyQuota:
@@ -84,7 +84,7 @@ const (
 
 // retryDelay doubles from a second to five minutes, in the connection's time
 // scale. What a server asks for by Retry-After is real time, and is kept.
-func retryDelay(p *problem, _ flow.Class, attempt int, timeScale float64) time.Duration {
+func retryDelay(p *problem, attempt int, timeScale float64) time.Duration {
 	delay := longestDelay
 	if shift := attempt - 1; shift < 9 {
 		delay = min(firstDelay<<max(0, shift), longestDelay)

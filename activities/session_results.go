@@ -185,6 +185,9 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 		return endAgain, s.noteEnd(ctx, connection, item, reference, factNotProcessed, fact)
 	case forbidden:
 		fact.Type = flow.ErrKSeFPermission
+		if status.Code == attachmentNotPermitted {
+			fact.Type = flow.ErrKSeFAttachments
+		}
 		fact.Text = fmt.Sprintf("KSeF refuses the invoice for a missing permission: %s", saying(status))
 		return endDecided, s.noteEnd(ctx, connection, item, reference, factBlocked, fact)
 	case rejected:
@@ -198,6 +201,10 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 	}
 	return endOpen, nil
 }
+
+// attachmentNotPermitted is the status of an invoice with an attachment of a
+// taxpayer who has not announced attachments to the tax office.
+const attachmentNotPermitted = 415
 
 func saying(status *ksef.InvoiceStatus) string {
 	text := fmt.Sprintf("%d %s", status.Code, status.Description)

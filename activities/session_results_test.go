@@ -71,7 +71,7 @@ func TestCollectResults_recordsWhatKSeFSays(t *testing.T) {
 		again           bool
 	}{
 		405: {factNotProcessed, "", true}, 435: {factNotProcessed, "", true}, 500: {factNotProcessed, "", true}, 550: {factNotProcessed, "", true},
-		410: {factBlocked, flow.ErrKSeFPermission, false}, 415: {factBlocked, flow.ErrKSeFPermission, false},
+		410: {factBlocked, flow.ErrKSeFPermission, false}, 415: {factBlocked, flow.ErrKSeFAttachments, false},
 		430: {factRejected, flow.ErrInvoiceRejected, false}, 450: {factRejected, flow.ErrInvoiceRejected, false},
 	} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {

@@ -24,9 +24,6 @@ func (s *Session) OpenSession(ctx context.Context, in flow.OpenInput) (out flow.
 	if err != nil {
 		return out, err
 	}
-	if in.Form != "" && in.Form != ksef.FA3.SystemCode+" "+ksef.FA3.SchemaVersion {
-		return out, newProblem(flow.ErrWrongAnswer, "there is no session for invoices of form %s", in.Form)
-	}
 	salt, err := sessionkey.NewSalt()
 	if err != nil {
 		return out, err

@@ -260,11 +260,6 @@ func TestCloseSession_findsItClosed(t *testing.T) {
 	require.Equal(t, flow.ErrKSeFUnavailable, typeOfFailure(t, err))
 }
 
-func TestOpenSession_refusesAFormThatItHasNoSessionFor(t *testing.T) {
-	_, err := ran(t, (&Session{testBase(t, &fakeKSeF{})}).OpenSession, flow.OpenInput{Connection: "acme", Form: "PEF (3) 2-1"})
-	require.Equal(t, flow.ErrWrongAnswer, typeOfFailure(t, err))
-}
-
 func TestSessionKey_neverComesFromABrokenSalt(t *testing.T) {
 	b := testBase(t, nil)
 	_, err := (&Session{b}).key("acme", "no salt")

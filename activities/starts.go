@@ -271,7 +271,7 @@ func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.
 			WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 			TypedSearchAttributes: temporal.NewSearchAttributes(
 				flow.AttributeConnection.ValueSet(in.Connection), flow.AttributeDirection.ValueSet(flow.DirectionSent),
-				flow.AttributeState.ValueSet("transmitting")),
+				flow.AttributeState.ValueSet(flow.StateTransmitting)),
 			StaticSummary: "KSeF sessions of " + in.Connection,
 		},
 		flow.TransmitInvoices, flow.TransmitState{Connection: in.Connection})

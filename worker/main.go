@@ -13,6 +13,7 @@ import (
 	"time"
 	_ "time/tzdata" // KSeF reckons in Polish days, also in an image without zone files
 
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/interceptor"
@@ -64,7 +65,9 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("SESSION_SECRET_FILE: %w", err)
 	}
-	temporalClient, err := dial(ctx, logger)
+	identity := identify()
+	logger = logger.With("worker", identity)
+	temporalClient, err := dial(ctx, identity, logger)
 	if err != nil {
 		return err
 	}
@@ -93,14 +96,26 @@ func run(ctx context.Context) error {
 	return nil
 }
 
+// identify names this process among the workers, in Temporal's histories and
+// in the logs. A process ID would not do: in containers every worker has the
+// same one.
+func identify() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown-host"
+	}
+	return host + "/" + uuid.NewString()[:8]
+}
+
 // dial connects to Temporal by the TEMPORAL_* variables, the same that the
 // Temporal CLI reads, and keeps trying: a worker that starts before the server
 // is normal. It checks that the search attributes are there.
-func dial(ctx context.Context, logger *slog.Logger) (client.Client, error) {
+func dial(ctx context.Context, identity string, logger *slog.Logger) (client.Client, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, fmt.Errorf("TEMPORAL_* settings: %w", err)
 	}
+	options.Identity = identity
 	options.Logger = log.NewStructuredLogger(logger)
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
 		c, err := client.DialContext(ctx, options)

@@ -73,7 +73,7 @@ func newReceive(ctx workflow.Context, in flow.ReceiveInput) (*receiveInvoices, e
 	}
 	r.paused, r.nextPoll = r.state.Paused, r.state.NextPoll
 	r.queries.spent, r.downloads.spent = r.state.Queries, r.state.Downloads
-	if err := describe(ctx, in.Connection, flow.DirectionReceived, "polling"); err != nil {
+	if err := describe(ctx, in.Connection, flow.DirectionReceived, flow.StatePolling); err != nil {
 		return nil, err
 	}
 	if err := workflow.SetQueryHandlerWithOptions(ctx, flow.QueryStatus, r.status, workflow.QueryHandlerOptions{
@@ -292,13 +292,14 @@ func (r *receiveInvoices) checkCursor(_ workflow.Context, c flow.CursorChange) e
 	if c.At.IsZero() {
 		return temporal.NewNonRetryableApplicationError(`the time is missing, for example {"at":"2026-02-01T00:00:00Z","reason":"..."}`, flow.ErrBadInput, nil)
 	}
+	if flow.SubjectType(c.Subject) == "" {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("%q is no subject: buyer (also if none is given), seller, third or authorized", c.Subject), flow.ErrBadInput, nil)
+	}
 	return needsReason(c.Reason)
 }
 
 func (r *receiveInvoices) setCursor(ctx workflow.Context, c flow.CursorChange) (flow.Cursor, error) {
-	if c.Subject == "" {
-		c.Subject = "Subject2"
-	}
+	c.Subject = flow.SubjectType(c.Subject)
 	cursor := flow.Cursor{At: c.At.UTC(), Reason: c.Reason}
 	workflow.GetLogger(ctx).Info("the cursor was set by hand", "subject", c.Subject, "at", cursor.At, "reason", c.Reason)
 	r.state.Cursors[c.Subject] = cursor

@@ -62,6 +62,7 @@ func (s *sendInvoice) run(ctx workflow.Context) (flow.SendResult, error) {
 		return none, err
 	}
 	workflow.SetCurrentDetails(ctx, title+": KSeF number "+answer.KSeFNumber)
+	sent := flow.SendResult{KSeFNumber: answer.KSeFNumber, Adopted: answer.Adopted}
 
 	// The invoice is issued: what follows happens also if someone has
 	// cancelled in the meantime.
@@ -71,15 +72,13 @@ func (s *sendInvoice) run(ctx workflow.Context) (flow.SendResult, error) {
 		Connection: s.in.Connection, DocumentID: s.in.DocumentID, Answer: answer,
 	})
 	if err != nil {
-		return none, err
+		return sent, err
 	}
-	upo, err := run(ctx, oneCall, "Fetch the confirmation (UPO) of "+answer.KSeFNumber, ksef.FetchUPO, flow.RecordNumberInput{
+	sent.Gone = written.Gone
+	sent.UPO, err = run(ctx, oneCall, "Fetch the confirmation (UPO) of "+answer.KSeFNumber, ksef.FetchUPO, flow.RecordNumberInput{
 		Connection: s.in.Connection, DocumentID: s.in.DocumentID, Answer: answer,
 	})
-	if err != nil {
-		return none, err
-	}
-	return flow.SendResult{KSeFNumber: answer.KSeFNumber, Adopted: answer.Adopted, Gone: written.Gone, UPO: upo}, nil
+	return sent, err
 }
 
 // transmit checks the invoice and has it sent, unless KSeF has accepted it

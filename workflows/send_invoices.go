@@ -54,7 +54,7 @@ func newSends(ctx workflow.Context, in flow.SendInput) (*sendInvoices, error) {
 		s.state.Held = map[int64]string{}
 	}
 	s.paused, s.nextPoll = s.state.Paused, s.state.NextPoll
-	if err := describe(ctx, in.Connection, flow.DirectionSent, "polling"); err != nil {
+	if err := describe(ctx, in.Connection, flow.DirectionSent, flow.StatePolling); err != nil {
 		return nil, err
 	}
 	if err := workflow.SetQueryHandlerWithOptions(ctx, flow.QueryStatus, s.status, workflow.QueryHandlerOptions{

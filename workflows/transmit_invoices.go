@@ -65,7 +65,7 @@ func newTransmit(ctx workflow.Context, state flow.TransmitState) (*transmitInvoi
 		sent:       workflow.GetSignalChannel(ctx, flow.SignalSessionSent),
 		news:       workflow.GetSignalChannel(ctx, flow.SignalSessionNews),
 	}
-	if err := describe(ctx, state.Connection, flow.DirectionSent, "transmitting"); err != nil {
+	if err := describe(ctx, state.Connection, flow.DirectionSent, flow.StateTransmitting); err != nil {
 		return nil, err
 	}
 	err := workflow.SetQueryHandlerWithOptions(ctx, flow.QueryStatus, t.status, workflow.QueryHandlerOptions{

@@ -18,6 +18,7 @@ type transmitting struct {
 	e                 *environment
 	pace              flow.Pace
 	sending, deciding time.Duration
+	tell              func(signal string, message any)                                   // signals TransmitInvoices
 	session           func(ctx workflow.Context, id string, items []flow.HandOver) error // replaces the above
 
 	mu       sync.Mutex
@@ -36,6 +37,7 @@ func newTransmitting(t *testing.T) *transmitting {
 		e: bareEnvironment(t, "acme/transmit"), sending: 5 * time.Second, deciding: 20 * time.Second, lists: map[string][]flow.HandOver{},
 		pace: flow.Pace{TimeScale: 1, Limits: flow.Limits{OpensPerMinute: 30, OpensPerHour: 120, SendsPerMinute: 30, SendsPerHour: 180}},
 	}
+	s.tell = s.e.SignalWorkflow
 	outside(s.e, "ReadPace", func(flow.ConnectionInput) (flow.Pace, error) { return s.pace, nil })
 	outside(s.e, "PlanSession", func(in flow.PlanInput) (flow.ListRef, error) {
 		s.mu.Lock()
@@ -76,11 +78,11 @@ func (s *transmitting) play(ctx workflow.Context, id string, items []flow.HandOv
 	if err := workflow.Sleep(ctx, s.sending); err != nil {
 		return err
 	}
-	s.e.SignalWorkflow(flow.SignalSessionSent, flow.SessionSent{ID: id, Opens: 1})
+	s.tell(flow.SignalSessionSent, flow.SessionSent{ID: id, Opens: 1})
 	if err := workflow.Sleep(ctx, s.deciding); err != nil {
 		return err
 	}
-	s.e.SignalWorkflow(flow.SignalSessionNews, s.news(id, items))
+	s.tell(flow.SignalSessionNews, s.news(id, items))
 	return nil
 }
 

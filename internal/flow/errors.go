@@ -35,6 +35,7 @@ const (
 	ErrKSeFCredentials    = "KSeFCredentials"
 	ErrKSeFLoginRefused   = "KSeFLoginRefused"
 	ErrKSeFPermission     = "KSeFPermissionMissing"
+	ErrKSeFAttachments    = "KSeFAttachmentsNotPermitted"
 	ErrKSeFRefused        = "KSeFRequestRefused"
 	ErrTeamogyToken       = "TeamogyTokenRefused"
 	ErrTeamogyPermission  = "TeamogyPermissionMissing"
@@ -83,6 +84,7 @@ var ErrorTypes = []ErrorType{
 	{ErrKSeFCredentials, Configuration, "The KSeF certificate or private key cannot be used.", "Put a valid certificate, its key and password in place; no restart is needed."},
 	{ErrKSeFLoginRefused, Configuration, "KSeF refuses the login.", "Check in KSeF that the certificate is valid and has permission for this NIP."},
 	{ErrKSeFPermission, Configuration, "The KSeF login lacks a permission.", "Grant InvoiceRead and InvoiceWrite for this NIP in KSeF to the certificate's holder."},
+	{ErrKSeFAttachments, Configuration, "KSeF takes no invoices with attachments from this taxpayer.", "Announce invoices with attachments in e-Urzad Skarbowy, or remove the attachment; it goes on by itself afterwards."},
 	{ErrKSeFRefused, Configuration, "KSeF refuses a request of ours as malformed or not allowed.", "Look up the code in the message; if it is not the set-up, report it as a defect."},
 	{ErrTeamogyToken, Configuration, "Teamogy refuses the API key.", "Put a valid API key in place, and allow this machine's IP address in Teamogy."},
 	{ErrTeamogyPermission, Configuration, "The user of the Teamogy API key lacks a right.", "Give the programmatic user the rights of the set-up page: view companies, create received and edit issued invoices."},

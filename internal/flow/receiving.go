@@ -110,9 +110,27 @@ type ReceiveStatus struct {
 	Totals      ReceiveTotals     `json:"totals"`
 }
 
+// SubjectType gives KSeF's name (Subject1, ...) of a role in which a company
+// receives invoices; roles are buyer (also the empty one), seller, third and
+// authorized, as in RECEIVE_SUBJECTS, or KSeF's names themselves. It is empty
+// for anything else.
+func SubjectType(role string) string {
+	switch role {
+	case "buyer", "", "Subject2":
+		return "Subject2"
+	case "seller", "Subject1":
+		return "Subject1"
+	case "third", "Subject3":
+		return "Subject3"
+	case "authorized", "SubjectAuthorized":
+		return "SubjectAuthorized"
+	}
+	return ""
+}
+
 // CursorChange is the input of the update SetCursor.
 type CursorChange struct {
-	Subject string    `json:"subject,omitempty"` // default Subject2 (buyer)
+	Subject string    `json:"subject,omitempty"` // as SubjectType takes it; default buyer
 	At      time.Time `json:"at"`
 	Reason  string    `json:"reason"`
 }

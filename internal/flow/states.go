@@ -1,6 +1,6 @@
 package flow
 
-// States of an invoice workflow, the values of the search attribute KsefState.
+// States of a workflow, the values of the search attribute KsefState.
 const (
 	StateImporting    = "importing"
 	StateImported     = "imported"
@@ -11,6 +11,10 @@ const (
 	StateWithdrawn    = "withdrawn"
 	StateFailed       = "failed"
 	StateAcceptedMore = "accepted-adopted"
+
+	// The long-running workflows have a state of their own.
+	StatePolling      = "polling"
+	StateTransmitting = "transmitting"
 )
 
 // State is one row of the table of states.
@@ -31,5 +35,7 @@ var States = []State{
 	{StateAcceptedMore, DirectionSent, "KSeF held the same bytes already; that number was taken over.", "nobody"},
 	{StateRejected, DirectionSent, "The invoice broke a rule; the reason stands on the document.", "the accountant: correct the invoice and mark it ready again"},
 	{StateWithdrawn, DirectionSent, "The workflow was cancelled before the invoice was sent.", "whoever cancelled it"},
+	{StatePolling, "", "The connection's ReceiveInvoices or SendInvoices: it asks again and again.", "nobody"},
+	{StateTransmitting, DirectionSent, "The connection's TransmitInvoices: it collects invoices for KSeF sessions.", "nobody"},
 	{StateFailed, "", "The workflow ended with an error that is not the invoice's.", "the engineer: the workflow's failure says what to do"},
 }

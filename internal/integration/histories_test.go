@@ -45,6 +45,12 @@ func (b *bed) recordSends() {
 	require.Error(b, err)
 	b.record("send_invoice_rejected", flow.SendInvoiceID(b.connection, rejected.ID), "")
 
+	sessions := b.sessions()
+	b.ended(sessions...)
+	b.record("transmit_session", sessions[0], "")
+	require.NoError(b, b.client.TerminateWorkflow(b.within(), flow.TransmitID(b.connection), "", "recorded"))
+	b.record("transmit_invoices", flow.TransmitID(b.connection), "")
+
 	b.control("POST", b.ksefURL+"/_sim/hold", map[string]any{"invoiceNumber": "REC/3"}, nil)
 	cancelled := b.seedReady("REC/3", b.issued("REC/3"))
 	run := b.startSend(cancelled.ID)
@@ -59,13 +65,9 @@ func (b *bed) recordSends() {
 	again := b.seedReady("REC/4", b.issued("REC/4"))
 	_, err = b.sendOne(again.ID)
 	require.NoError(b, err)
-
-	sessions := b.sessions()
+	sessions = b.sessions()
 	b.ended(sessions...)
-	b.record("transmit_session", sessions[0], "")
 	b.record("transmit_session_again", sessions[before], "")
-	require.NoError(b, b.client.TerminateWorkflow(b.within(), flow.TransmitID(b.connection), "", "recorded"))
-	b.record("transmit_invoices", flow.TransmitID(b.connection), "")
 }
 
 // ended waits until workflows have ended.
@@ -105,16 +107,13 @@ func (b *bed) recordReceiving() {
 
 func (b *bed) recordPollingForSends() {
 	id := flow.SendID(b.connection)
-	held, ready := b.seedReady("REC/5", b.issued("REC/5")), b.seedReady("REC/6", b.issued("REC/6"))
-	b.writeSettings(map[string]string{"SEND": "off"})
 	run := b.start(flow.SendInvoices, id, flow.SendInput{Connection: b.connection})
 	b.eventually("a cycle has ended", func() bool { return b.sendStatus().Totals.Cycles >= 1 })
+	held := b.seedReady("REC/5", []byte("no XML: it is held before anybody reads it"))
 	require.NoError(b, b.update(id, flow.UpdateHold, flow.HoldChange{DocumentID: held.ID, Reason: "disputed"}))
-	b.writeSettings(nil)
-	b.eventually("the other one is sent", func() bool {
-		require.NoError(b, b.update(id, flow.UpdatePollNow))
-		return b.document(ready.ID).property("ksefNumber") != ""
-	})
+	ready := b.seedReady("REC/6", b.issued("REC/6"))
+	require.NoError(b, b.update(id, flow.UpdatePollNow))
+	b.eventually("the other one is sent", func() bool { return b.document(ready.ID).property("ksefNumber") != "" })
 	require.NoError(b, b.client.CancelWorkflow(b.within(), id, ""))
 	require.Error(b, run.Get(b.within(), nil))
 	b.record("send_invoices", id, "")

@@ -14,7 +14,9 @@ func typical() []byte { return samples.GenerateIssued(sampleOptions(), 2)[0].XML
 
 // largest is as large as KSeF takes an invoice with attachment: 3 MB in thousands
 // of lines. Its seller is a supplier.
-func largest() []byte { return samples.LargeXML(sampleOptions(), invoice.DefaultMaxBytesWithAttachment) }
+func largest() []byte {
+	return samples.LargeXML(sampleOptions(), invoice.DefaultMaxBytesWithAttachment)
+}
 
 func BenchmarkReadInvoiceTypical(b *testing.B) { benchmarkRead(b, typical()) }
 
