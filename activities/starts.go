@@ -65,7 +65,7 @@ func (s *Starts) StartImports(ctx context.Context, in flow.StartImportsInput) (o
 	}
 	if last != nil {
 		s.Logger.ErrorContext(ctx, "imports could not be started; they come again", "connection", in.Connection, "failed", out.Failed, "error", last)
-		if out.Started+out.Known == 0 {
+		if out.Started+out.Known == 0 && !leaveBehind(ctx, last) {
 			return out, last // it is not one invoice, it is all of them
 		}
 	}

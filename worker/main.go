@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,6 +116,8 @@ func dial(ctx context.Context, identity string, logger *slog.Logger) (client.Cli
 	if err != nil {
 		return nil, fmt.Errorf("TEMPORAL_* settings: %w", err)
 	}
+	options.Namespace = cmp.Or(options.Namespace, client.DefaultNamespace)
+	options.HostPort = cmp.Or(options.HostPort, client.DefaultHostPort)
 	options.Identity = identity
 	options.Logger = log.NewStructuredLogger(logger)
 	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {

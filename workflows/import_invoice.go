@@ -18,7 +18,7 @@ func ImportInvoice(ctx workflow.Context, in flow.ImportInput) (flow.ImportResult
 	}
 	result, err := i.run(ctx)
 	i.finish(ctx, result, err)
-	return result, err
+	return result, reason(err)
 }
 
 type importInvoice struct {

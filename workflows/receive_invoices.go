@@ -206,7 +206,7 @@ func (r *receiveInvoices) find(ctx workflow.Context, subject string, w window) (
 	}
 	r.doing = "asking KSeF for invoices since " + w.from.Format(time.RFC3339)
 	r.queries.spend(workflow.Now(ctx), 1)
-	page, err := run(ctx, oneCall, "Find invoices ("+subject+") since "+w.from.Format(time.RFC3339), ksef.FindReceived, flow.Window{
+	page, err := run(ctx, oneCall, "Find invoices as "+role(subject)+" since "+w.from.Format(time.RFC3339), ksef.FindReceived, flow.Window{
 		Connection: r.connection, Subject: subject, From: w.from, To: w.to, PageOffset: w.offset,
 	})
 	r.state.Totals.Found += page.List.Count

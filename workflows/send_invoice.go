@@ -24,7 +24,7 @@ func SendInvoice(ctx workflow.Context, in flow.SendInvoiceInput) (flow.SendResul
 		err = s.refuse(ctx, err)
 	}
 	s.finish(ctx, result, err)
-	return result, err
+	return result, reason(err)
 }
 
 type sendInvoice struct {

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"strings"
 
 	"go.temporal.io/sdk/temporal"
@@ -30,6 +31,29 @@ func conclude(ctx workflow.Context, state, ksefNumber string) {
 	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
 		workflow.GetLogger(ctx).Error("the final state was not written to the search attributes", "error", err)
 	}
+}
+
+// reason is the typed error behind an activity's failure: what a workflow fails
+// with should say what is wrong in its first line.
+func reason(err error) error {
+	var failure *temporal.ApplicationError
+	if err != nil && !temporal.IsCanceledError(err) && errors.As(err, &failure) {
+		return failure
+	}
+	return err
+}
+
+// role names a subject type as people do.
+func role(subject string) string {
+	switch subject {
+	case "Subject1":
+		return "seller"
+	case "Subject2":
+		return "buyer"
+	case "Subject3":
+		return "third party"
+	}
+	return "authorized"
 }
 
 // invoiceTitle is an invoice's line in the Web UI: "Invoice FV/2026/11/7 from

@@ -82,7 +82,7 @@ func TestUpStatusDown_withoutAWorker(t *testing.T) {
 	var up upReport
 	require.NoError(t, json.Unmarshal([]byte(out), &up))
 	require.Len(t, up.Connections, 1)
-	assert.Equal(t, upConnection{Connection: "acme", Receive: "already running", Send: "already running"}, up.Connections[0])
+	assert.Equal(t, outcomes{Connection: "acme", Receive: "already running", Send: "already running"}, up.Connections[0])
 	assert.Empty(t, up.SearchAttributes)
 
 	code, out, errs = starter(t, "status")

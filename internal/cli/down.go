@@ -13,14 +13,6 @@ import (
 	"teamogy-ksef/internal/flow"
 )
 
-// downConnection is what starter down says of one connection.
-type downConnection struct {
-	Connection string         `json:"connection"`
-	Receive    launch.Outcome `json:"receive"`
-	Send       launch.Outcome `json:"send"`
-	Problem    string         `json:"problem,omitempty"`
-}
-
 func newDown() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down [connection...]",
@@ -48,7 +40,7 @@ known already are not imported twice.`,
 			printDown(cmd.OutOrStdout(), report, e.settings.TaskQueue)
 		}
 		for _, d := range report {
-			if err == nil && (d.Problem != "" || d.Receive == launch.Ending || d.Send == launch.Ending) {
+			if err == nil && (d.Problem != "" || d.ending()) {
 				err = errTold
 			}
 		}
@@ -59,9 +51,9 @@ known already are not imported twice.`,
 
 // bringDown asks everything to end first and waits afterwards, so that the
 // waits run together.
-func bringDown(ctx context.Context, c client.Client, names []string, wait time.Duration) []downConnection {
-	report := make([]downConnection, len(names))
-	parts := func(d *downConnection) map[string]*launch.Outcome {
+func bringDown(ctx context.Context, c client.Client, names []string, wait time.Duration) []outcomes {
+	report := make([]outcomes, len(names))
+	parts := func(d *outcomes) map[string]*launch.Outcome {
 		return map[string]*launch.Outcome{flow.ReceiveID(d.Connection): &d.Receive, flow.SendID(d.Connection): &d.Send}
 	}
 	for n, name := range names {
@@ -69,7 +61,7 @@ func bringDown(ctx context.Context, c client.Client, names []string, wait time.D
 		for id, outcome := range parts(&report[n]) {
 			var err error
 			if *outcome, err = launch.End(ctx, c, id); err != nil {
-				report[n].Problem = err.Error()
+				report[n].note(err)
 			}
 		}
 	}
@@ -82,21 +74,18 @@ func bringDown(ctx context.Context, c client.Client, names []string, wait time.D
 			}
 			var err error
 			if *outcome, err = launch.AwaitEnd(waiting, c, id); err != nil {
-				report[n].Problem = err.Error()
+				report[n].note(err)
 			}
 		}
 	}
 	return report
 }
 
-func printDown(w io.Writer, report []downConnection, taskQueue string) {
+func printDown(w io.Writer, report []outcomes, taskQueue string) {
 	slow := false
 	for _, d := range report {
-		fmt.Fprintf(w, "%s: receive %s, send %s\n", d.Connection, orUnknown(d.Receive), orUnknown(d.Send))
-		if d.Problem != "" {
-			fmt.Fprintf(w, "%s: %s\n", d.Connection, indent(d.Problem))
-		}
-		slow = slow || d.Receive == launch.Ending || d.Send == launch.Ending
+		d.print(w, "NOT ENDED")
+		slow = slow || d.ending()
 	}
 	if slow {
 		fmt.Fprintf(w, "What is still ending has been asked to; it closes as soon as a worker runs on task queue %s.\n", taskQueue)

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 
+	"teamogy-ksef/internal/cli/launch"
 	"teamogy-ksef/internal/config"
 	"teamogy-ksef/internal/connection"
 	"teamogy-ksef/internal/flow"
@@ -46,7 +47,7 @@ func openEnvironment(ctx context.Context, named []string, mayBeGone bool) (*envi
 	if err != nil {
 		return nil, usage("read Temporal's settings (TEMPORAL_*): %w", err)
 	}
-	options.Logger = quiet{}
+	options.Logger = launch.Silent()
 	e := &environment{settings: settings, names: names, namespace: options.Namespace, address: options.HostPort}
 	if e.namespace == "" {
 		e.namespace = client.DefaultNamespace
@@ -63,15 +64,6 @@ func openEnvironment(ctx context.Context, named []string, mayBeGone bool) (*envi
 }
 
 func (e *environment) close() { e.temporal.Close() }
-
-// quiet is a Temporal client without a log: what goes wrong comes back as an
-// error.
-type quiet struct{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}
 
 // connectionNames are the connections that a command is about: those named, or
 // all that have a file. With mayBeGone a named one needs no file any more, so

@@ -70,10 +70,7 @@ func receiveText(l inspect.LongRunning[flow.ReceiveStatus], at time.Time) string
 		return stateText(l.State, l.Problem)
 	}
 	s := l.Status
-	parts := []string{l.State}
-	if s.Paused != "" {
-		parts[0] = "PAUSED: " + s.Paused
-	}
+	parts := []string{stateUnlessPaused(l.State, s.Paused)}
 	for _, subject := range slices.Sorted(maps.Keys(s.Cursors)) {
 		parts = append(parts, fmt.Sprintf("%s complete up to %s", subjectName(subject), moment(s.Cursors[subject].At)))
 	}
@@ -92,10 +89,7 @@ func sendText(l inspect.LongRunning[flow.SendStatus], at time.Time) string {
 		return stateText(l.State, l.Problem)
 	}
 	s := l.Status
-	parts := []string{l.State}
-	if s.Paused != "" {
-		parts[0] = "PAUSED: " + s.Paused
-	}
+	parts := []string{stateUnlessPaused(l.State, s.Paused)}
 	if s.Last != nil {
 		parts = append(parts, fmt.Sprintf("%d ready at the last poll, %d started", s.Last.Ready, s.Last.Started))
 	}
@@ -141,6 +135,13 @@ func stateText(state, problem string) string {
 		return state + "; " + problem
 	case state != inspect.StateRunning:
 		return state + " (the Web UI shows why; starter up starts it again)"
+	}
+	return state
+}
+
+func stateUnlessPaused(state, reason string) string {
+	if reason != "" {
+		return "PAUSED: " + reason
 	}
 	return state
 }
@@ -261,8 +262,3 @@ func short(d time.Duration) string {
 
 // margin is where the text of a connection's rows begins.
 const margin = "             "
-
-// indent keeps the lines of a longer text together under its title.
-func indent(text string) string {
-	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
-}

@@ -17,7 +17,7 @@ import (
 // upReport is the answer of starter up.
 type upReport struct {
 	SearchAttributes attributesReport `json:"searchAttributes"`
-	Connections      []upConnection   `json:"connections"`
+	Connections      []outcomes       `json:"connections"`
 	// NoWorker says that nobody asks the task queue for work yet.
 	NoWorker string `json:"noWorker,omitempty"`
 }
@@ -27,13 +27,6 @@ type attributesReport struct {
 	// Problem says why they were not checked or created; Commands are for whoever may.
 	Problem  string   `json:"problem,omitempty"`
 	Commands []string `json:"commands,omitempty"`
-}
-
-type upConnection struct {
-	Connection string         `json:"connection"`
-	Receive    launch.Outcome `json:"receive,omitempty"`
-	Send       launch.Outcome `json:"send,omitempty"`
-	Problem    string         `json:"problem,omitempty"`
 }
 
 func newUp() *cobra.Command {
@@ -90,22 +83,22 @@ func createAttributes(ctx context.Context, e *environment) attributesReport {
 
 // bringUp starts what a connection's settings want. readErr is why they cannot
 // be read.
-func bringUp(ctx context.Context, c client.Client, taskQueue, name string, settings *connection.Connection, readErr error) upConnection {
-	u := upConnection{Connection: name}
+func bringUp(ctx context.Context, c client.Client, taskQueue, name string, settings *connection.Connection, readErr error) outcomes {
+	u := outcomes{Connection: name}
 	if readErr != nil {
-		u.Problem = readErr.Error()
+		u.note(readErr)
 		return u
 	}
 	var err error
 	u.Receive, u.Send = launch.Off, launch.Off
 	if settings.Receive != connection.ReceiveOff {
 		if u.Receive, err = launch.Receive(ctx, c, taskQueue, name); err != nil {
-			u.Problem = err.Error()
+			u.note(err)
 		}
 	}
 	if settings.Send {
 		if u.Send, err = launch.Send(ctx, c, taskQueue, name); err != nil {
-			u.Problem = err.Error()
+			u.note(err)
 		}
 	}
 	return u
@@ -139,12 +132,7 @@ func printUp(w io.Writer, r upReport) {
 		}
 	}
 	for _, c := range r.Connections {
-		if c.Receive != "" || c.Send != "" {
-			fmt.Fprintf(w, "%s: receive %s, send %s\n", c.Connection, orUnknown(c.Receive), orUnknown(c.Send))
-		}
-		if c.Problem != "" {
-			fmt.Fprintf(w, "%s: NOT STARTED: %s\n", c.Connection, indent(c.Problem))
-		}
+		c.print(w, "NOT STARTED")
 	}
 	if r.NoWorker != "" {
 		fmt.Fprintln(w, r.NoWorker)
@@ -154,11 +142,4 @@ func printUp(w io.Writer, r upReport) {
 // noWorker is what to say when workflows have nobody to run them.
 func noWorker(taskQueue string) string {
 	return fmt.Sprintf("NO WORKER asks task queue %s for work: start one (make run)", taskQueue)
-}
-
-func orUnknown(o launch.Outcome) string {
-	if o == "" {
-		return "not started"
-	}
-	return string(o)
 }

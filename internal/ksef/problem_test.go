@@ -154,7 +154,10 @@ func TestNetworkError_hasNoAddress(t *testing.T) {
 func TestCanceledCall_isRecognisable(t *testing.T) {
 	f := newFakeKSeF(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	f.on("GET /sessions/S", func(http.ResponseWriter, *http.Request) { cancel() })
+	f.on("GET /sessions/S", func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done() // no answer comes before the client has given up
+	})
 	_, err := f.client().SessionStatus(ctx, "S")
 	assert.True(t, errors.Is(err, context.Canceled), "%v", err)
 }

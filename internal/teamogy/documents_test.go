@@ -65,7 +65,7 @@ func TestCreate_leavesOutWhatIsUnknownOrNotConfigured(t *testing.T) {
 	})
 	require.NoError(t, err)
 	body := string(f.bodies[http.MethodPost][1])
-	assert.Contains(t, body, `"totalGross":"10.5"`)
+	assert.Contains(t, body, `"totalGross":"10.50"`)
 	assert.Contains(t, body, `"ksefAcceptedAt":"2026-11-22"`, "Warsaw's day")
 	assert.Contains(t, body, `"MY.TYPE"`)
 }

@@ -79,12 +79,14 @@ func (v *propertyValues) explanation(p Property, s string) {
 	}
 }
 
+// amount writes money as invoices do, with two places: "105788.40". What has
+// more of them (FA(3) allows up to eight in places) keeps them.
 func (v *propertyValues) amount(p Property, d decimal.Decimal) {
 	if p.Type == Number {
 		v.add(p, json.RawMessage(d.String()))
 		return
 	}
-	v.add(p, encode(d.String()))
+	v.add(p, encode(d.StringFixed(max(2, -d.Exponent()))))
 }
 
 func (v *propertyValues) time(p Property, t time.Time) {

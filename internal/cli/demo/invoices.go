@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/simulator/samples"
 )
 
@@ -77,7 +78,7 @@ func generated(seed int64, nReceived, nSent int, now time.Time) invoices {
 		for _, r := range samples.GenerateReceived(o, nReceived) {
 			in.received = append(in.received, received{
 				xml: r.XML, number: r.Number, seller: company{r.SellerName, r.SellerNIP}, supplierKnown: r.SupplierKnown,
-				label: fmt.Sprintf("%s from %s, %s %s", r.Number, r.SellerName, r.Gross, r.Currency),
+				label: fmt.Sprintf("%s from %s, %s %s", r.Number, r.SellerName, flow.Amount(r.Gross), r.Currency),
 			})
 		}
 	}
@@ -85,7 +86,7 @@ func generated(seed int64, nReceived, nSent int, now time.Time) invoices {
 		for _, s := range samples.GenerateIssued(o, nSent) {
 			i := issued{
 				xml: s.XML, number: s.Number, kind: s.Kind, buyer: company{s.BuyerName, s.BuyerNIP},
-				label: fmt.Sprintf("%s to %s, %s %s", s.Number, s.BuyerName, s.Gross, s.Currency),
+				label: fmt.Sprintf("%s to %s, %s %s", s.Number, s.BuyerName, flow.Amount(s.Gross), s.Currency),
 			}
 			if s.Expect == samples.Duplicate {
 				i.rejected, i.blocker, i.blockerBuyer = numberTaken, s.Blocker, cmp.Or(s.BuyerNIP, samples.NIP(2))

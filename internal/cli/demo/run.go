@@ -168,7 +168,7 @@ func (d *demo) startTemporal(ctx context.Context) error {
 		return err
 	}
 	d.setup.TemporalAddress, d.setup.WebUI = d.server.HostPort(), d.server.UIURL()
-	d.temporal, err = client.DialContext(ctx, client.Options{HostPort: d.setup.TemporalAddress, Logger: quiet{}})
+	d.temporal, err = client.DialContext(ctx, client.Options{HostPort: d.setup.TemporalAddress, Logger: launch.Silent()})
 	if err != nil {
 		return fmt.Errorf("connect to the Temporal dev server: %w", err)
 	}
@@ -224,12 +224,3 @@ func (d *demo) stop(cause error) error {
 	}
 	return errors.Join(problem, os.RemoveAll(d.setup.Dir))
 }
-
-// quiet is a Temporal client without a log: what goes wrong comes back as an
-// error.
-type quiet struct{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}

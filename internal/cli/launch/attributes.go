@@ -37,7 +37,7 @@ func (e *NotAllowedError) Commands() []string {
 	}
 	commands := make([]string, 0, len(names))
 	for _, name := range names {
-		commands = append(commands, fmt.Sprintf("temporal operator search-attribute create --namespace %s --name %s --type Keyword", e.Namespace, name))
+		commands = append(commands, flow.CreateSearchAttributes(e.Namespace, name))
 	}
 	return commands
 }
@@ -46,45 +46,24 @@ func (e *NotAllowedError) Commands() []string {
 // not got, and names those that it created. It fails with *NotAllowedError
 // where the login may not do that.
 func SearchAttributes(ctx context.Context, c client.Client, namespace string) (created []string, err error) {
-	service := c.OperatorService()
-	have, err := service.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
-	if notAllowed(err) {
+	missing, err := flow.MissingSearchAttributes(ctx, c, namespace)
+	if flow.NotForThisLogin(err) {
 		return nil, &NotAllowedError{Namespace: namespace, Cause: err}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("list the search attributes of namespace %s: %w", namespace, err)
+	if err != nil || len(missing) == 0 {
+		return nil, err
 	}
-	var wrong []string
 	add := map[string]enumspb.IndexedValueType{}
-	for _, name := range flow.SearchAttributes {
-		switch kind, there := have.GetCustomAttributes()[name]; {
-		case !there:
-			created = append(created, name)
-			add[name] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
-		case kind != enumspb.INDEXED_VALUE_TYPE_KEYWORD:
-			wrong = append(wrong, fmt.Sprintf("%s is %s", name, kind))
-		}
+	for _, name := range missing {
+		add[name] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
 	}
-	if len(wrong) > 0 {
-		return nil, fmt.Errorf("search attributes of namespace %s have another type than Keyword: %s; use another namespace, or remove and create them again",
-			namespace, strings.Join(wrong, ", "))
-	}
-	if len(add) == 0 {
-		return nil, nil
-	}
-	_, err = service.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: add})
-	if notAllowed(err) {
-		return nil, &NotAllowedError{Namespace: namespace, Missing: created, Cause: err}
+	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: add})
+	if flow.NotForThisLogin(err) {
+		return nil, &NotAllowedError{Namespace: namespace, Missing: missing, Cause: err}
 	}
 	var there *serviceerror.AlreadyExists
 	if err != nil && !errors.As(err, &there) {
-		return nil, fmt.Errorf("create the search attributes %s in namespace %s: %w", strings.Join(created, ", "), namespace, err)
+		return nil, fmt.Errorf("create the search attributes %s in namespace %s: %w", strings.Join(missing, ", "), namespace, err)
 	}
-	return created, nil
-}
-
-func notAllowed(err error) bool {
-	var denied *serviceerror.PermissionDenied
-	var absent *serviceerror.Unimplemented
-	return errors.As(err, &denied) || errors.As(err, &absent)
+	return missing, nil
 }

@@ -7,15 +7,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 
 	"teamogy-ksef/internal/flow"
 )
+
+// Silent is the log of the commands' Temporal clients: what goes wrong comes back
+// as an error, and output is for answers.
+func Silent() log.Logger { return log.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
 
 // Outcome is what became of a request to start or end a long-running workflow.
 type Outcome string
