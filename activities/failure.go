@@ -51,6 +51,26 @@ func attemptOf(ctx context.Context) int {
 	return 1
 }
 
+const (
+	// clearTries is after how many attempts an invoice that cannot be looked
+	// after is left behind, so that it hinders no other.
+	clearTries = 5
+	// outageTries is the same for failures that concern everything: a good half
+	// hour, because in an outage there is nothing else to go on with.
+	outageTries = 15
+)
+
+// leaveBehind tells whether an activity has been tried often enough with
+// invoices that cannot be looked after, and should go on without them: they
+// come again by another poll or session.
+func leaveBehind(ctx context.Context, err error) bool {
+	tries := clearTries
+	if forAll(err) {
+		tries = outageTries
+	}
+	return attemptOf(ctx) >= tries
+}
+
 // asFailure is failed without its surroundings.
 func asFailure(ctx context.Context, err error, attempt int, timeScale float64) error {
 	var typed *temporal.ApplicationError

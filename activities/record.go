@@ -172,6 +172,12 @@ func (r *sentRecord) numberWritten() bool {
 	return r.Accepted != nil && slices.ContainsFunc(r.WrittenBack, func(w writtenFact) bool { return w.KSeFNumber == r.Accepted.KSeFNumber })
 }
 
+// issuedOtherwise says that a document's content was changed after KSeF had
+// accepted it.
+func issuedOtherwise(a *flow.Transmitted) string {
+	return fmt.Sprintf("the document was changed after it had been sent: KSeF has accepted its earlier content as %s", a.KSeFNumber)
+}
+
 // unsettledOther is a submission of other bytes of the same document that has
 // no end yet: before anything else of the document is sent, its fate must be
 // known.

@@ -65,7 +65,7 @@ func (s *Session) BuildSession(ctx context.Context, in flow.BuildInput) (out flo
 			out.Send = append(out.Send, i)
 		}
 	}
-	if last != nil && len(out.Unclear) == len(items) {
+	if last != nil && len(out.Unclear) == len(items) && !leaveBehind(ctx, last) {
 		return out, last // it is not one invoice, it is all of them
 	}
 	list, err := s.Archive.PutList(ctx, plan, len(plan))
@@ -120,8 +120,7 @@ func (s *Session) sort(ctx context.Context, connection string, item flow.HandOve
 			return unclear, "", err
 		}
 		return decided, "", s.noteEnd(ctx, connection, item, a.SessionReference, factRejected, sessionFact{
-			Type: flow.ErrNumberTaken,
-			Text: fmt.Sprintf("an earlier content of this very document is in KSeF already, as %s: an issued invoice is only changed by a corrective invoice", a.KSeFNumber),
+			Type: flow.ErrIssuedOtherwise, Text: issuedOtherwise(a),
 		})
 	}
 	wanted, err := s.stillWanted(ctx, item)

@@ -99,7 +99,7 @@ func TestBuildSession_settlesAnEarlierContentFirst(t *testing.T) {
 		require.Equal(t, []int{0}, out.Decided)
 		end := outcomeOf(t, b, 1, "new content").End
 		require.NotNil(t, end, "nobody who waits will get an answer")
-		require.Equal(t, flow.ErrNumberTaken, end.Type)
+		require.Equal(t, flow.ErrIssuedOtherwise, end.Type)
 		require.NotNil(t, outcomeOf(t, b, 1, "earlier content").Accepted)
 	})
 }

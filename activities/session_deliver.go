@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,8 @@ func (s *Starts) DeliverKnown(ctx context.Context, in flow.DeliverDirectInput) (
 
 // deliver answers each hand-over from its record. That nobody waits any more
 // is counted and no error: the answer stays in the record. Other failures
-// fail the activity after all were tried; its retry repeats them all.
+// fail the activity after all were tried; its retry repeats them all, until
+// those that still fail are left behind as unknown.
 func (b *base) deliver(ctx context.Context, connection string, items []flow.HandOver) (flow.Delivered, error) {
 	var (
 		mu    sync.Mutex
@@ -59,9 +61,12 @@ func (b *base) deliver(ctx context.Context, connection string, items []flow.Hand
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
-			case err != nil && first == nil:
-				first = fmt.Errorf("answer %s: %w", documentName(item.DocumentID), err)
+			case err != nil && leaveBehind(ctx, err):
+				b.Logger.ErrorContext(ctx, "an answer could not be delivered; it is tried again in another session",
+					"connection", connection, "documentId", item.DocumentID, "error", err)
+				out.Unknown = append(out.Unknown, item.DocumentID)
 			case err != nil:
+				first = cmp.Or(first, fmt.Errorf("answer %s: %w", documentName(item.DocumentID), err))
 			case answer == nil && waited:
 				out.Unknown = append(out.Unknown, item.DocumentID)
 			case waited:

@@ -141,14 +141,9 @@ func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out f
 	return out, nil
 }
 
-const (
-	// sessionKeyUnreadable is the status of a session whose AES key KSeF could
-	// not decrypt: its public key has changed.
-	sessionKeyUnreadable = 415
-	// clearTries is after how many attempts an unclear invoice is left to
-	// another session.
-	clearTries = 5
-)
+// sessionKeyUnreadable is the status of a session whose AES key KSeF could
+// not decrypt: its public key has changed.
+const sessionKeyUnreadable = 415
 
 type collectEnd int
 

@@ -154,10 +154,14 @@ func (w *sending) sendOne(ctx context.Context, item flow.HandOver) (sendEnd, err
 	}
 	here := func(f sessionFact) bool { return f.Session == w.session && f.SHA256 == item.SHA256 }
 	if slices.ContainsFunc(record.Taken, here) {
-		return sentEnd, nil
+		return sentEnd, w.noteSubmitted(ctx, w.connection, item, w.session) // also for this run
 	}
 	if slices.ContainsFunc(record.Submissions, here) {
-		if there, err := w.alreadyThere(ctx, item); there || err != nil {
+		there, err := w.alreadyThere(ctx, item)
+		if beyondReach(err) && attemptOf(ctx) >= closeTries {
+			return sessionOverEnd, nil
+		}
+		if there || err != nil {
 			return sentEnd, err
 		}
 	}

@@ -30,7 +30,8 @@ const mostInFlight = 2000
 // StartImports starts an ImportInvoice for each invoice of a list that has no
 // document yet. It counts every one that still has to download its XML, also
 // one that an earlier attempt has started, and stops at in.Most of them. One
-// that cannot be started is counted and does not hold the others up.
+// that cannot be started is counted and does not hold the others up, nor, if
+// there are only such, what comes after this list.
 func (s *Starts) StartImports(ctx context.Context, in flow.StartImportsInput) (out flow.StartImportsResult, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	var found []foundInvoice
@@ -167,25 +168,30 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 	// comes last and a few at a time.
 	looks := 0
 	for _, document := range refused {
-		changed := false
-		if s.compared.due(c.Name, document.ID, c.TimeScale) && looks < mostLooks {
-			looks++
-			if changed, err = s.changed(ctx, client, c, document.ID); err != nil {
-				last = fmt.Errorf("compare %s with what was refused: %w", documentName(document.ID), err)
-				out.Failed++
-				continue
-			}
-		}
-		if !changed {
+		if looks == mostLooks || !s.compared.due(c.Name, document.ID, c.TimeScale) {
 			out.Refused++
 			continue
 		}
-		last = cmp.Or(s.startSend(ctx, c, document, room, &out), last)
+		looks++
+		changed, err := s.changed(ctx, client, c, document.ID)
+		if err != nil {
+			last = fmt.Errorf("compare %s with what was refused: %w", documentName(document.ID), err)
+			out.Failed++
+		} else if changed {
+			before := out.Started
+			last = cmp.Or(s.startSend(ctx, c, document, room, &out), last)
+			if out.Started == before {
+				continue // no room: the next poll looks again
+			}
+		} else {
+			out.Refused++
+		}
+		s.compared.note(c.Name, document.ID)
 	}
 	if last != nil {
 		s.Logger.ErrorContext(ctx, "documents could not be looked after; the next poll tries again", "connection", c.Name, "failed", out.Failed, "error", last)
-		if out.Failed == len(ready) {
-			return out, last // it is not one document, it is all of them
+		if out.Failed == len(ready) && !leaveBehind(ctx, last) {
+			return out, last // perhaps it concerns all of them, and passes
 		}
 	}
 	return out, nil
@@ -234,12 +240,10 @@ func (s *Starts) changed(ctx context.Context, client TeamogyClient, c *connectio
 	case errors.As(err, &failure) && failure.Kind == teamogy.XMLMissing:
 		sha256 = ""
 	case notFound(err): // deleted meanwhile
-		s.compared.note(c.Name, documentID)
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	s.compared.note(c.Name, documentID)
 	return !record.refused(sha256, s.today()), nil
 }
 

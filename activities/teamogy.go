@@ -220,20 +220,25 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 	if err != nil {
 		return out, archiving("read the record", err)
 	}
+	xml, info, err := client.ReadInvoiceXML(teamogy.WithPriority(ctx, teamogy.Normal), in.DocumentID)
 	if a := record.Accepted; a != nil {
+		// There is nothing to send; but the number belongs to the bytes that
+		// KSeF has, and to no others.
+		if err == nil && hashHex(xml) != a.SHA256 {
+			return out, newProblem(flow.ErrIssuedOtherwise, "%s", issuedOtherwise(a))
+		}
 		out.Accepted, out.Document = a, flow.Ref{SHA256: a.SHA256}
 		return out, nil
 	}
-	xml, info, err := client.ReadInvoiceXML(teamogy.WithPriority(ctx, teamogy.Normal), in.DocumentID)
 	switch {
 	case notFound(err):
 		return out, newProblem(flow.ErrDocumentUnknown, "Teamogy has no document %d: %v", in.DocumentID, err)
+	case info.KSeFNumber != "":
+		return out, t.numbered(ctx, in, xml, info.KSeFNumber)
+	case in.Listed && info.Status != "" && info.Status != c.SendReadyStatus:
+		return out, newProblem(flow.ErrNotReady, "%s was ready when it was listed, and is now %q", documentName(in.DocumentID), info.Status)
 	case err != nil:
 		return out, err
-	case info.KSeFNumber != "":
-		return out, newProblem(flow.ErrNumbered, "%s carries the KSeF number %s already", documentName(in.DocumentID), info.KSeFNumber)
-	case in.Listed && info.Status != c.SendReadyStatus:
-		return out, newProblem(flow.ErrNotReady, "%s was ready when it was listed, and is now %q", documentName(in.DocumentID), info.Status)
 	}
 	ref, err := t.Archive.PutDocument(ctx, xml)
 	if err != nil {
@@ -254,6 +259,20 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 		return out, archiving("record what was fetched", err)
 	}
 	return out, archiving("index the document", t.indexSent(ctx, c.Name, in.DocumentID, document.IssueDate))
+}
+
+// numbered refuses a document that carries a KSeF number already. It is
+// recorded, so that not every poll tries it again.
+func (t *Teamogy) numbered(ctx context.Context, in flow.SendInvoiceInput, xml []byte, ksefNumber string) error {
+	text := fmt.Sprintf("%s carries the KSeF number %s already", documentName(in.DocumentID), ksefNumber)
+	fact := sessionFact{Type: flow.ErrNumbered, Text: text}
+	if len(xml) > 0 {
+		fact.SHA256 = hashHex(xml)
+	}
+	if err := t.note(ctx, sentKey(in.Connection, in.DocumentID), factRejected, "numbered-"+short(fact.SHA256), fact); err != nil {
+		return archiving("record the refusal", err)
+	}
+	return newProblem(flow.ErrNumbered, "%s", text)
 }
 
 // RecordKSeFNumber writes KSeF's answer to the document in one PATCH: number,
@@ -313,13 +332,22 @@ func (t *Teamogy) RecordRejection(ctx context.Context, in flow.RecordRejectionIn
 	if err := t.note(ctx, key, factRejected, "run-"+run, sessionFact{SHA256: in.SHA256, Type: in.Type, Text: in.Reason}); err != nil {
 		return flow.Nothing{}, archiving("record the rejection", err)
 	}
+	patch := teamogy.SalesPatch{Status: c.SendRejectedStatus, KSeFStatus: ksefStatusRejected, Message: in.Reason}
+	written := writtenFact{SHA256: in.SHA256, Rejection: in.Type}
+	if in.Type == flow.ErrIssuedOtherwise {
+		record, err := t.sentRecord(ctx, c.Name, in.DocumentID)
+		if err != nil {
+			return flow.Nothing{}, archiving("read the record", err)
+		}
+		if a := record.Accepted; a != nil { // the invoice is issued: its number stands beside the reason
+			patch.KSeFNumber, patch.AcceptedAt, written.KSeFNumber = a.KSeFNumber, a.AcquisitionDate, a.KSeFNumber
+		}
+	}
 	ctx = teamogy.WithPriority(ctx, teamogy.High)
 	if corrected, err := t.corrected(ctx, client, in); corrected || err != nil {
 		return flow.Nothing{}, err
 	}
-	err = client.PatchSalesInvoice(ctx, in.DocumentID, teamogy.SalesPatch{
-		Status: c.SendRejectedStatus, KSeFStatus: ksefStatusRejected, Message: in.Reason,
-	})
+	err = client.PatchSalesInvoice(ctx, in.DocumentID, patch)
 	if notFound(err) {
 		return flow.Nothing{}, nil // the document is gone; the record knows
 	}
@@ -327,7 +355,7 @@ func (t *Teamogy) RecordRejection(ctx context.Context, in flow.RecordRejectionIn
 		return flow.Nothing{}, err
 	}
 	return flow.Nothing{}, archiving("record that the rejection is written back",
-		t.note(ctx, key, factWrittenBack, "rejection-"+run, writtenFact{SHA256: in.SHA256, Rejection: in.Type}))
+		t.note(ctx, key, factWrittenBack, "rejection-"+run, written))
 }
 
 // corrected tells whether the document holds other content by now than was

@@ -92,7 +92,7 @@ func newReceive(ctx workflow.Context, in flow.ReceiveInput) (*receiveInvoices, e
 
 // cycle asks KSeF once for each subject type.
 func (r *receiveInvoices) cycle(ctx workflow.Context) error {
-	r.pollNow = false
+	r.pollNow, r.nextPoll = false, time.Time{}
 	if r.paused != "" {
 		return nil
 	}
@@ -135,21 +135,28 @@ func (r *receiveInvoices) authenticate(ctx workflow.Context) error {
 
 // sweep goes from a subject type's cursor to the present. The cursor follows
 // page by page, so that a long sweep can be ended and taken up again anywhere.
+// Where an import could not be started the cursor stays, and the sweep goes on
+// without it: one invoice must not hold up those behind it.
 func (r *receiveInvoices) sweep(ctx workflow.Context, subject string) error {
+	from, moves := r.cursor(subject).At, true
 	for {
-		before := r.cursor(subject)
-		if before.At.After(workflow.Now(ctx)) {
-			r.doing = "nothing to do before " + before.At.Format(time.RFC3339)
+		if from.After(workflow.Now(ctx)) {
+			r.doing = "nothing to do before " + from.Format(time.RFC3339)
 			return nil
 		}
-		w := nextWindow(before.At, workflow.Now(ctx))
-		complete, err := r.sweepWindow(ctx, subject, w, true)
-		if err != nil || !complete || w.to.IsZero() {
+		w := nextWindow(from, workflow.Now(ctx))
+		through, all, err := r.sweepWindow(ctx, subject, w, moves)
+		if err != nil || !through || w.to.IsZero() {
 			return err
 		}
-		if !r.cursor(subject).At.After(before.At) {
+		if moves = moves && all; !moves {
+			from = w.to
+			continue
+		}
+		if !r.cursor(subject).At.After(from) {
 			return nil // KSeF's high-water mark does not move: next time
 		}
+		from = r.cursor(subject).At
 	}
 }
 
@@ -163,37 +170,40 @@ func (r *receiveInvoices) cursor(subject string) flow.Cursor {
 }
 
 // sweepWindow queries all pages of a window and starts what they hold. It is
-// complete when everything of the window has its workflow; a pause and a
-// preview end it early.
-func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w window, moves bool) (complete bool, err error) {
+// through when it has seen every page; a pause and a preview end it early. All
+// tells whether everything of the window has its workflow.
+func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w window, moves bool) (through, all bool, err error) {
 	position := w
+	all = true
 	for {
 		cursor := r.cursor(subject)
 		page, err := r.find(ctx, subject, position)
 		if err != nil {
-			return false, err
+			return false, false, err
 		}
 		if r.settings.Receive == "preview" {
 			r.preview = page.List.Count
-			return false, nil
+			return false, false, nil
 		}
-		if started, err := r.start(ctx, subject, page.List); err != nil || !started {
-			return false, err
+		started, err := r.start(ctx, subject, page.List)
+		if err != nil {
+			return false, false, err
 		}
+		all = all && started
 		next, more := position.nextPage(page)
-		if moves && r.cursor(subject) == cursor { // else somebody has set it meanwhile
+		if moves && all && r.cursor(subject) == cursor { // else somebody has set it meanwhile
 			if at := position.advance(cursor.At, page, !more); at.After(cursor.At) {
 				r.state.Cursors[subject] = flow.Cursor{At: at, Reason: cursor.Reason}
 			}
 		}
 		if !more {
-			return true, nil
+			return true, all, nil
 		}
 		if r.paused != "" {
-			return false, nil
+			return false, false, nil
 		}
 		if r.due(ctx) {
-			return false, errDue
+			return false, false, errDue
 		}
 		position = next
 	}
@@ -270,7 +280,7 @@ func (r *receiveInvoices) recheck(ctx workflow.Context) error {
 		if !from.Before(cursor) {
 			continue
 		}
-		if complete, err := r.sweepWindow(ctx, subject, window{from: from, to: cursor}, false); err != nil || !complete {
+		if _, all, err := r.sweepWindow(ctx, subject, window{from: from, to: cursor}, false); err != nil || !all {
 			return err
 		}
 	}

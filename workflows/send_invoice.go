@@ -142,7 +142,8 @@ func (s *sendInvoice) refuse(ctx workflow.Context, cause error) error {
 // writtenToDocument tells which errors the accountant can mend.
 func writtenToDocument(errorType string) bool {
 	switch errorType {
-	case flow.ErrInvoiceInvalid, flow.ErrIssueDateFuture, flow.ErrInvoiceRejected, flow.ErrNumberTaken, flow.ErrAttachmentBatch, flow.ErrInvoiceMissing:
+	case flow.ErrInvoiceInvalid, flow.ErrIssueDateFuture, flow.ErrInvoiceRejected, flow.ErrNumberTaken, flow.ErrAttachmentBatch,
+		flow.ErrInvoiceMissing, flow.ErrIssuedOtherwise:
 		return true
 	}
 	return false

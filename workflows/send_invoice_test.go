@@ -130,7 +130,7 @@ func TestSendInvoice_writesToTheDocumentWhatTheAccountantCanMend(t *testing.T) {
 			_, err := s.run()
 			require.Equal(t, row.Type, failedWith(t, err).Type())
 			switch row.Type {
-			case flow.ErrInvoiceInvalid, flow.ErrInvoiceRejected, flow.ErrNumberTaken, flow.ErrAttachmentBatch, flow.ErrInvoiceMissing, flow.ErrIssueDateFuture:
+			case flow.ErrInvoiceInvalid, flow.ErrInvoiceRejected, flow.ErrNumberTaken, flow.ErrAttachmentBatch, flow.ErrInvoiceMissing, flow.ErrIssueDateFuture, flow.ErrIssuedOtherwise:
 				require.Equal(t, []flow.RecordRejectionInput{{
 					Connection: "acme", DocumentID: 17, SHA256: "hash", Type: row.Type, Reason: "the reason",
 				}}, s.refused)

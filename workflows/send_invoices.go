@@ -73,7 +73,7 @@ func newSends(ctx workflow.Context, in flow.SendInput) (*sendInvoices, error) {
 
 // cycle asks Teamogy once.
 func (s *sendInvoices) cycle(ctx workflow.Context) error {
-	s.pollNow = false
+	s.pollNow, s.nextPoll = false, time.Time{}
 	if s.paused != "" {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -27,6 +28,11 @@ const (
 	// stuckAfter is when a waiting session stops counting against mostWaiting:
 	// one invoice that KSeF keeps for days must hold nobody.
 	stuckAfter = 24 * time.Hour
+	// lookAfter is the age from which a session is looked after with others.
+	lookAfter = time.Hour
+	// doubtAfter is how long a session may be sending before somebody looks
+	// whether it still runs.
+	doubtAfter = 10 * time.Minute
 	// paceFresh is how long limits and settings are good for.
 	paceFresh = time.Hour
 )
@@ -64,6 +70,11 @@ func newTransmit(ctx workflow.Context, state flow.TransmitState) (*transmitInvoi
 		handedOver: workflow.GetSignalChannel(ctx, flow.SignalTransmit),
 		sent:       workflow.GetSignalChannel(ctx, flow.SignalSessionSent),
 		news:       workflow.GetSignalChannel(ctx, flow.SignalSessionNews),
+	}
+	// Whether the sessions of the run before still run is not known here.
+	t.pace.TimeScale = state.TimeScale
+	for _, s := range state.Sessions {
+		t.suspects = append(t.suspects, s.ID)
 	}
 	if err := describe(ctx, state.Connection, flow.DirectionSent, flow.StateTransmitting); err != nil {
 		return nil, err
@@ -165,14 +176,35 @@ func (t *transmitInvoices) awaitWork(ctx workflow.Context) error {
 	workflow.SetCurrentDetails(ctx, t.story())
 	var timeout time.Duration
 	next := t.nextReady()
-	if next.After(workflow.Now(ctx)) {
-		timeout = next.Sub(workflow.Now(ctx))
+	now := workflow.Now(ctx)
+	if next.After(now) {
+		timeout = next.Sub(now)
 	}
-	_, err := t.await(ctx, timeout, "Invoices that KSeF did not decide on are tried again", func() bool {
+	blocking := t.blocking(ctx)
+	if len(blocking) > 0 {
+		timeout = t.scaled(doubtAfter)
+	}
+	woken, err := t.await(ctx, timeout, "Invoices that KSeF did not decide on are tried again", func() bool {
 		// What comes in meanwhile may have another time to wait for.
 		return t.sendable(ctx) || len(t.known) > 0 || len(t.suspects) > 0 || !t.nextReady().Equal(next)
 	})
+	if err == nil && !woken {
+		t.suspects = append(t.suspects, blocking...)
+	}
 	return err
+}
+
+// blocking are the sessions for whose sending ready invoices wait.
+func (t *transmitInvoices) blocking(ctx workflow.Context) []string {
+	var ids []string
+	if t.ready(workflow.Now(ctx)) > 0 {
+		for _, s := range t.Sessions {
+			if !s.Sent {
+				ids = append(ids, s.ID)
+			}
+		}
+	}
+	return ids
 }
 
 // sendable tells whether a session may be started for what is pending.
@@ -197,15 +229,23 @@ func (t *transmitInvoices) answerKnown(ctx workflow.Context) error {
 	return nil
 }
 
-// recover looks after sessions whose invoices were registered again: if such
-// a session does not run any more, its invoices are pending again.
+// recover looks after sessions whose invoices were registered again, and with
+// them after all that have lasted long: if such a session does not run any
+// more, its invoices are pending again.
 func (t *transmitInvoices) recover(ctx workflow.Context) error {
 	if len(t.suspects) == 0 {
 		return nil
 	}
+	suspects := t.takeSuspects()
+	for _, s := range t.Sessions {
+		if workflow.Now(ctx).Sub(s.Since) >= t.scaled(lookAfter) && !slices.Contains(suspects, s.ID) {
+			suspects = append(suspects, s.ID)
+		}
+	}
 	checked, err := runDraining(ctx, t, oneCall, "See whether the sessions of waiting invoices still run", starts.CheckSessions,
-		flow.CheckSessionsInput{Connection: t.Connection, IDs: t.takeSuspects()})
+		flow.CheckSessionsInput{Connection: t.Connection, IDs: suspects})
 	if err != nil {
+		t.suspects = append(suspects, t.suspects...)
 		return err
 	}
 	t.drain(ctx)
@@ -228,18 +268,22 @@ func (t *transmitInvoices) transmit(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	items := t.take(workflow.Now(ctx), most)
+	now := workflow.Now(ctx)
+	items := t.take(now, most)
 	if len(items) == 0 {
 		return nil
 	}
+	// In flight from now on: what registers again meanwhile is not queued twice.
+	id := flow.SessionID(t.Connection, now)
+	t.sessionStarted(id, now, items)
 	list, err := runDraining(ctx, t, oneCall, fmt.Sprintf("Note the list of %d invoices", len(items)), starts.PlanSession, flow.PlanInput{
 		Connection: t.Connection, Items: handOversOf(items),
 	})
 	if err != nil {
-		t.Pending = append(items, t.Pending...)
+		t.sessionGone(id)
 		return err
 	}
-	return t.runSession(ctx, items, list)
+	return t.runSession(ctx, id, list)
 }
 
 func handOversOf(items []flow.Waiting) []flow.HandOver {
@@ -293,10 +337,12 @@ func (t *transmitInvoices) awaitPace(ctx workflow.Context) (int, error) {
 	for {
 		opens, sends := t.ledgers()
 		now := workflow.Now(ctx)
-		wanted := min(t.ready(now), mostInSession)
-		pause := max(opens.waitFor(now, 1), sends.waitFor(now, wanted))
+		// Sessions are a minute apart, so that the minute's sends are there again;
+		// of the hour's, whatever is left is used.
+		pause := max(opens.waitFor(now, 1), sends.waitFor(now, 1))
 		if last := len(t.Opens); last > 0 {
-			pause = max(pause, t.Opens[last-1].At.Add(t.scaled(betweenOpens)).Sub(now))
+			// Never within a second, also in scaled time: a session's ID is its second.
+			pause = max(pause, t.Opens[last-1].At.Add(max(t.scaled(betweenOpens), time.Second)).Sub(now))
 		}
 		if pause <= 0 {
 			return min(mostInSession, sends.allowed(now)), nil
@@ -331,16 +377,13 @@ func (t *transmitInvoices) spend(ctx workflow.Context, opens, sends int) {
 // runSession starts the session as an abandoned child and waits until its
 // invoices are at KSeF and it is closed: opening, sending and closing go one
 // at a time.
-func (t *transmitInvoices) runSession(ctx workflow.Context, items []flow.Waiting, list flow.ListRef) error {
-	now := workflow.Now(ctx)
-	id := flow.SessionID(t.Connection, now)
-	t.doing = fmt.Sprintf("sending %d invoices in %s", len(items), id)
-	t.spend(ctx, 1, len(items))
-	t.sessionStarted(id, now, items)
+func (t *transmitInvoices) runSession(ctx workflow.Context, id string, list flow.ListRef) error {
+	t.doing = fmt.Sprintf("sending %d invoices in %s", list.Count, id)
+	t.spend(ctx, 1, list.Count)
 	// Cancelling TransmitInvoices must not stop a session halfway.
 	apart, _ := workflow.NewDisconnectedContext(ctx)
 	child := workflow.ExecuteChildWorkflow(
-		workflow.WithChildOptions(apart, sessionOptions(t.Connection, id, len(items))),
+		workflow.WithChildOptions(apart, sessionOptions(t.Connection, id, list.Count)),
 		flow.TransmitSession, flow.SessionInput{Connection: t.Connection, List: list, TimeScale: t.pace.TimeScale})
 	// The child must have been started before this run may end.
 	if err := child.GetChildWorkflowExecution().Get(apart, nil); err != nil {
@@ -385,5 +428,6 @@ func (t *transmitInvoices) status() (flow.TransmitStatus, error) {
 func (t *transmitInvoices) continueAsNew(ctx workflow.Context) error {
 	t.drain(ctx)
 	t.settle()
+	t.TimeScale = t.pace.TimeScale
 	return workflow.NewContinueAsNewError(ctx, flow.TransmitInvoices, t.TransmitState)
 }

@@ -100,16 +100,18 @@ func (s *transmitSession) settle(ctx workflow.Context) error {
 	if err := s.land(ctx, s.decided, s.again, s.built.Dropped); err != nil {
 		return err
 	}
+	// What was sent in an earlier session may be decided on already.
+	look := len(s.built.Watch) > 0
 	for len(s.open) > 0 {
 		workflow.SetCurrentDetails(ctx, fmt.Sprintf("KSeF session %s: %d invoices undecided", s.opened.Reference, len(s.open)))
 		undecided := flow.AwaitInput{Connection: s.in.Connection, Reference: s.opened.Reference, Plan: s.built.Plan, Open: s.open}
-		awaited, err := run(ctx, longWait, fmt.Sprintf("Await KSeF's decision on %d invoices", len(s.open)), session.AwaitSession, undecided)
-		if err != nil {
-			return err
+		if !look {
+			// It returns with news, and within the hour also without.
+			if _, err := run(ctx, longWait, fmt.Sprintf("Await KSeF's decision on %d invoices", len(s.open)), session.AwaitSession, undecided); err != nil {
+				return err
+			}
 		}
-		if awaited.Decided == 0 && !awaited.Ended {
-			continue // an hour without news
-		}
+		look = false
 		collected, err := run(ctx, manyCalls, "Collect the results", session.CollectResults, undecided)
 		if err != nil {
 			return err
@@ -141,7 +143,8 @@ func (s *transmitSession) land(ctx workflow.Context, decided, again, dropped []i
 		if err != nil {
 			return err
 		}
-		news.Answers = delivered.Answers
+		news.Answers, news.Again = delivered.Answers, append(news.Again, delivered.Unknown...)
+		news.Again = append(news.Again, delivered.Unknown...)
 	}
 	return s.tell(ctx, flow.SignalSessionNews, news)
 }

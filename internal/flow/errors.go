@@ -24,6 +24,7 @@ const (
 	ErrInvoiceMissing     = "InvoiceMissing"
 	ErrNotReady           = "DocumentNotReady"
 	ErrNumbered           = "DocumentHasNumber"
+	ErrIssuedOtherwise    = "IssuedWithOtherContent"
 	ErrInvoiceUnknown     = "InvoiceUnknown"
 	ErrDocumentUnknown    = "DocumentUnknown"
 	ErrBadInput           = "BadInput"
@@ -73,6 +74,7 @@ var ErrorTypes = []ErrorType{
 	{ErrInvoiceMissing, Content, "The Teamogy document is ready but has no FA(3) XML where the field map says it is.", "Have Teamogy generate the XML, or correct TEAMOGY_FIELDS_FILE; then mark the document ready again."},
 	{ErrNotReady, Content, "The document was ready when it was listed, and is not any more.", "Mark it ready again if it should be sent; nothing was sent."},
 	{ErrNumbered, Content, "The document carries a KSeF number already, which this program did not write.", "If the number is wrong, remove it from the document and mark it ready again; nothing was sent or changed."},
+	{ErrIssuedOtherwise, Content, "The document's content is not what KSeF has accepted as this invoice.", "Restore the content that was sent, and make a corrective invoice for the change: an issued invoice is not changed otherwise."},
 	{ErrInvoiceUnknown, Content, "KSeF knows no invoice with this KSeF number, or it is not visible to this company.", "Check the KSeF number and the connection, and start the workflow again."},
 	{ErrDocumentUnknown, Content, "Teamogy has no document with this ID.", "Check the document ID and the connection, and start the workflow again."},
 	{ErrBadInput, Content, "The workflow's input is incomplete or malformed.", "Start it again with the input that the message names."},

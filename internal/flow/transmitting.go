@@ -17,6 +17,7 @@ type HandOver struct {
 // carries over continue-as-new.
 type TransmitState struct {
 	Connection string           `json:"connection"`
+	TimeScale  float64          `json:"timeScale,omitempty"`
 	Pending    []Waiting        `json:"pending,omitempty"`
 	InFlight   []InFlight       `json:"inFlight,omitempty"`
 	Answered   []Answer         `json:"answered,omitempty"`
@@ -184,7 +185,7 @@ type DeliverDirectInput struct {
 type Delivered struct {
 	Delivered int      `json:"delivered"`
 	NotWaited int      `json:"notWaited,omitempty"` // nobody waits any more: the answer stays in the record
-	Unknown   []int64  `json:"unknown,omitempty"`   // documents without an answer in their record
+	Unknown   []int64  `json:"unknown,omitempty"`   // documents whose record gave no answer: another session looks again
 	Answers   []Answer `json:"answers,omitempty"`
 }
 

@@ -84,7 +84,10 @@ func runMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "start the Temporal dev server:", err)
 		return 1
 	}
-	defer func() { _ = server.Stop() }()
+	defer func() {
+		_ = server.Stop()
+		_ = os.RemoveAll(workerDir)
+	}()
 	return m.Run()
 }
 

@@ -1,3 +1,5 @@
+//go:build record
+
 package integration
 
 import (
@@ -20,11 +22,9 @@ import (
 )
 
 // TestRecordHistories records the histories that workflows/replay_test.go
-// replays. See workflows/testdata/histories/README.md for when to do so.
+// replays, with -tags record. workflows/testdata/histories/README.md says when
+// to do so.
 func TestRecordHistories(t *testing.T) {
-	if os.Getenv("RECORD_HISTORIES") == "" {
-		t.Skip("set RECORD_HISTORIES=1 to record histories anew")
-	}
 	b := newBed(t, func(o *bedOptions) { o.connection, o.queue = "frozen", "frozen" })
 
 	b.recordSends()

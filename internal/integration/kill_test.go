@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -102,12 +103,15 @@ func operationOf(r *http.Request) string {
 	return r.Method + " " + path[strings.LastIndexByte(path, '/')+1:]
 }
 
+// workerDir holds what buildWorker builds; TestMain removes it.
+var workerDir string
+
 var buildWorker = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "worker")
-	if err != nil {
+	var err error
+	if workerDir, err = os.MkdirTemp("", "teamogy-ksef-worker-"); err != nil {
 		return "", err
 	}
-	worker := filepath.Join(dir, "worker")
+	worker := filepath.Join(workerDir, "worker")
 	command := exec.Command("go", "build", "-o", worker, "./worker")
 	command.Dir = filepath.Join("..", "..")
 	if out, err := command.CombinedOutput(); err != nil {
@@ -139,6 +143,8 @@ func runDemo(t *testing.T, k *killer) {
 	require.Equal(t, demo.Tally{Reached: 12, Expected: 12}, result.Received)
 	require.Equal(t, demo.Tally{Reached: 7, Expected: 7}, result.Sent)
 	require.Equal(t, demo.Tally{Reached: 1, Expected: 1}, result.Rejected)
+	assert.Zero(t, result.TooManyRequests.KSeF, "KSeF answered 429")
+	assert.Zero(t, result.TooManyRequests.Teamogy, "Teamogy answered 429")
 	t.Logf("%d kills: %v; %s; %s", len(k.kills), k.kills, result.Line(), result.Elapsed.Round(time.Second))
 }
 
@@ -218,7 +224,12 @@ func TestDemo_endsRightWhenTheWorkerIsKilledAtFiveNamedPoints(t *testing.T) {
 
 func TestDemo_endsRightWhenTheWorkerIsKilledAtTenRandomPoints(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	if given := os.Getenv("KILL_SEED"); given != "" {
+		var err error
+		seed, err = strconv.ParseUint(given, 10, 64)
+		require.NoError(t, err, "KILL_SEED")
+	}
+	t.Logf("the same points again: KILL_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
 	const kills = 10
 	done, until := 0, random.IntN(20)

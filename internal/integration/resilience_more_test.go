@@ -154,20 +154,23 @@ func TestResilience_aDocumentChangedAfterItWasSentIsNotIssuedTwice(t *testing.T)
 	b.release("Y/1")
 	_, err := b.awaitSend(document.ID)
 	typed := failure(t, err)
-	require.Equal(t, flow.ErrNumberTaken, typed.Type())
+	require.Equal(t, flow.ErrIssuedOtherwise, typed.Type())
 	issued := b.atKSeF()
 	require.Len(t, issued, 1)
-	require.Contains(t, typed.Message(), issued[0].KSeFNumber)
-	require.Contains(t, b.document(document.ID).property("ksefMessage"), issued[0].KSeFNumber)
 	require.Equal(t, document.SHA256, issued[0].SHA256)
+	require.Contains(t, typed.Message(), issued[0].KSeFNumber)
+	written := b.document(document.ID)
+	require.Contains(t, written.property("ksefMessage"), issued[0].KSeFNumber)
+	require.Equal(t, issued[0].KSeFNumber, written.property("ksefNumber"))
 	require.Zero(t, b.submissions(sha256Of(changed)))
 	require.Equal(t, 1, b.submissions(document.SHA256))
 
-	// Started once more, it writes the number of what was issued.
+	// With the content restored there is nothing to send and all to record.
+	b.setDocument(document.ID, map[string]any{"xml": b.issued("Y/1"), "status": "READY.FOR.KSEF"})
 	result, err := b.sendOne(document.ID)
 	require.NoError(t, err)
 	require.Equal(t, issued[0].KSeFNumber, result.KSeFNumber)
-	require.Equal(t, issued[0].KSeFNumber, b.document(document.ID).property("ksefNumber"))
+	require.Equal(t, "SENT.TO.KSEF", b.document(document.ID).Status)
 	require.Len(t, b.atKSeF(), 1)
 }
 
