@@ -280,7 +280,7 @@ func (r *receiveInvoices) recheck(ctx workflow.Context) error {
 		if !from.Before(cursor) {
 			continue
 		}
-		if _, all, err := r.sweepWindow(ctx, subject, window{from: from, to: cursor}, false); err != nil || !all {
+		if through, _, err := r.sweepWindow(ctx, subject, window{from: from, to: cursor}, false); err != nil || !through {
 			return err
 		}
 	}

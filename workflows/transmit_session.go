@@ -144,7 +144,6 @@ func (s *transmitSession) land(ctx workflow.Context, decided, again, dropped []i
 			return err
 		}
 		news.Answers, news.Again = delivered.Answers, append(news.Again, delivered.Unknown...)
-		news.Again = append(news.Again, delivered.Unknown...)
 	}
 	return s.tell(ctx, flow.SignalSessionNews, news)
 }
