@@ -249,6 +249,7 @@ func (r *receiveInvoices) start(ctx workflow.Context, subject string, list flow.
 		r.downloads.spend(workflow.Now(ctx), result.Started)
 		r.state.Totals.Started += result.Started
 		r.state.Totals.Known += result.Known
+		r.state.Totals.Failed += result.Failed
 		all = all && result.Failed == 0
 		if result.Next <= next {
 			return false, nil // no progress: the next cycle goes on

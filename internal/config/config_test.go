@@ -46,9 +46,9 @@ func TestLoad_readsTheProcessesEnvironment(t *testing.T) {
 }
 
 func TestLoad_putsTheSecretIntoTheArchivesFolder(t *testing.T) {
-	c, err := load(map[string]string{"ARCHIVE_URL": "file:///tmp/an%20archive"})
+	c, err := load(map[string]string{"ARCHIVE_URL": "file:///srv/an%20archive"})
 	require.NoError(t, err)
-	require.Equal(t, "/tmp/an archive/session.secret", c.SessionSecretFile)
+	require.Equal(t, "/srv/an archive/session.secret", c.SessionSecretFile)
 }
 
 func TestLoad_namesEveryWrongVariableInOneError(t *testing.T) {

@@ -95,6 +95,7 @@ type ReceiveTotals struct {
 	Found   int `json:"found"`
 	Started int `json:"started"`
 	Known   int `json:"known"`
+	Failed  int `json:"failed,omitempty"` // starts that failed; each is tried again, and counts again
 }
 
 // ReceiveStatus answers the Status query of ReceiveInvoices.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/simulator/samples"
 )
@@ -134,12 +135,14 @@ func TestOperationsPage_commandsWorkAsWritten(t *testing.T) {
 	}
 	o.release("OPS/5")
 	o.eventually("KSeF has accepted it", func() bool { return o.numberAtKSeF(o.singleIssued.SHA256) != "" })
-	answer := flow.Transmitted{DocumentID: o.singleIssued.ID, SHA256: o.singleIssued.SHA256, KSeFNumber: o.numberAtKSeF(o.singleIssued.SHA256)}
+	number := o.numberAtKSeF(o.singleIssued.SHA256)
 	o.run("activity complete", "acme/send/17", map[string]string{
 		"--activity-id": o.pendingActivity(flow.SendInvoiceID(o.connection, o.singleIssued.ID)),
-		"--result":      o.answered(answer),
+		"--result":      o.answerByHand(number),
 	})
-	require.Equal(t, answer.KSeFNumber, o.sent().KSeFNumber)
+	result := o.sent()
+	require.Equal(t, number, result.KSeFNumber)
+	require.True(t, result.UPO.Available)
 	require.Equal(t, 1, o.submissions(o.singleIssued.SHA256))
 
 	require.Empty(t, o.left, "commands of docs/operations.md that this test does not run")
@@ -157,17 +160,29 @@ func (o *operations) numberAtKSeF(sha256 string) string {
 	return ""
 }
 
-// answered is the page's result of Transmit with other values.
-func (o *operations) answered(a flow.Transmitted) string {
+// answerByHand is the page's result of Transmit with what the invoice's record
+// says instead of the examples.
+func (o *operations) answerByHand(number string) string {
 	o.Helper()
 	n := slices.IndexFunc(o.left, func(words []string) bool { return parseCommand(words).verb == "activity complete" })
 	require.GreaterOrEqual(o, n, 0)
 	decoder := json.NewDecoder(strings.NewReader(parseCommand(o.left[n]).flags["--result"]))
 	decoder.DisallowUnknownFields()
-	var shown flow.Transmitted
-	require.NoError(o, decoder.Decode(&shown))
-	shown.DocumentID, shown.SHA256, shown.KSeFNumber = a.DocumentID, a.SHA256, a.KSeFNumber
-	result, err := json.Marshal(shown)
+	var answer flow.Transmitted
+	require.NoError(o, decoder.Decode(&answer))
+
+	facts, err := o.archive.Facts(o.within(), archive.RecordKey{Connection: o.connection, Direction: archive.Sent, ID: itoa(o.singleIssued.ID)})
+	require.NoError(o, err)
+	var taken struct{ SHA256, Session, Reference string }
+	for _, f := range facts {
+		if f.Kind == "taken" {
+			require.NoError(o, json.Unmarshal(f.Data, &taken))
+		}
+	}
+	require.NotEmpty(o, taken.Reference)
+	answer.DocumentID, answer.SHA256, answer.KSeFNumber = o.singleIssued.ID, taken.SHA256, number
+	answer.SessionReference, answer.InvoiceReference = taken.Session, taken.Reference
+	result, err := json.Marshal(answer)
 	require.NoError(o, err)
 	return string(result)
 }

@@ -35,7 +35,7 @@ func TestRead_takesEveryFieldOfAnInvoice(t *testing.T) {
 	assert.Equal(t, "1150.50", d.Net.StringFixed(2))
 	assert.Equal(t, "238.00", d.VAT.StringFixed(2), "without the tax repeated in PLN")
 	assert.True(t, d.HasTotals)
-	assert.Equal(t, "73111111111111111111111111", d.BankAccount)
+	assert.Equal(t, "61109010140000071219812874", d.BankAccount)
 	assert.Equal(t, "Przelew", d.PaymentForm)
 	assert.False(t, d.HasAttachment)
 	assert.Empty(t, d.Corrected)

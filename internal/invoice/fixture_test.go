@@ -51,7 +51,7 @@ const sample = `<?xml version="1.0" encoding="UTF-8"?>
       <TerminPlatnosci><Termin>2026-12-22</Termin></TerminPlatnosci>
       <TerminPlatnosci><Termin>2026-12-06</Termin></TerminPlatnosci>
       <FormaPlatnosci>6</FormaPlatnosci>
-      <RachunekBankowy><NrRB>73111111111111111111111111</NrRB></RachunekBankowy>
+      <RachunekBankowy><NrRB>61109010140000071219812874</NrRB></RachunekBankowy>
     </Platnosc>
   </Fa>
 </Faktura>

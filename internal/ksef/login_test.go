@@ -149,7 +149,7 @@ func TestLogin_isRefusedForGoodByStatus(t *testing.T) {
 
 func TestLogin_isRefusedForGoodByTheRequest(t *testing.T) {
 	f := newFakeKSeF(t)
-	f.on("POST /auth/xades-signature", problem(400, `{"title":"Bad Request","status":400,"errors":[{"code":21115,"description":"Nieprawidłowy certyfikat"}]}`))
+	f.on("POST /auth/xades-signature", problem(400, `{"title":"Bad Request","status":400,"errors":[{"code":21115,"description":"Zły certyfikat"}]}`))
 	_, err := f.client().Login(t.Context())
 	e, ok := AsError(err)
 	require.True(t, ok)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Statuses of sessions and invoices that callers decide on; DESIGN and the
-// API's contract have all of them.
+// Statuses of sessions and invoices that callers decide on; KSeF's OpenAPI
+// document lists all of them.
 const (
 	StatusOpen       = 100 // session open, or invoice accepted for processing
 	StatusProcessing = 150

@@ -161,7 +161,7 @@ func TestSessionStatus_readsCountsAndUPO(t *testing.T) {
 }
 
 const duplicateInvoice = `{"ordinalNumber":2,"referenceNumber":"E2","invoiceHash":"h2","invoicingDate":"2026-11-22T10:00:00Z","invoicingMode":"SomethingNew",
-	"status":{"code":440,"description":"Duplikat faktury","details":["d"],"extensions":{"originalSessionReferenceNumber":"OS","originalKsefNumber":"5265877635-20250626-010080DD2B5E-26","other":7}}}`
+	"status":{"code":440,"description":"Taka faktura już jest","details":["d"],"extensions":{"originalSessionReferenceNumber":"OS","originalKsefNumber":"5265877635-20250626-010080DD2B5E-26","other":7}}}`
 
 func TestInvoiceStatus_namesTheOriginalOfADuplicate(t *testing.T) {
 	f := newFakeKSeF(t)

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // Warsaw must be known on every machine
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -282,9 +283,7 @@ func TestEscapeDN_followsRFC4514(t *testing.T) {
 func TestSignature_isDatedByTheGivenClock(t *testing.T) {
 	c := testCredentials(t)
 	warsaw, err := time.LoadLocation("Europe/Warsaw")
-	if err != nil {
-		t.Skip("no time zone data on this machine")
-	}
+	require.NoError(t, err)
 	doc, err := signAuthTokenRequest(c, testChallenge, "5265877635", testNow.In(warsaw))
 	require.NoError(t, err)
 	assert.Contains(t, string(doc), "<xades:SigningTime>2026-11-22T11:59:00Z<")

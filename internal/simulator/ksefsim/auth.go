@@ -52,15 +52,13 @@ func (a *authentication) method() string {
 func (a *authentication) status(now time.Time) (code int, description string, details []string) {
 	switch {
 	case now.Before(a.readyAt):
-		return authRunning, "Uwierzytelnianie w toku", nil
+		return authRunning, "Logowanie trwa", nil
 	case a.failedCode != 0:
 		return a.failedCode, a.failedText, []string{a.failedDetail}
 	case a.revoked:
-		return authRevoked, "Uwierzytelnienie unieważnione", []string{
-			"Uwierzytelnienie i powiązane refresh tokeny zostały unieważnione przez użytkownika",
-		}
+		return authRevoked, "Logowanie cofnięte", []string{"Użytkownik wylogował się, jego tokeny już nie działają"}
 	}
-	return statusDone, "Uwierzytelnianie zakończone sukcesem", nil
+	return statusDone, "Zalogowano", nil
 }
 
 // challenge answers POST /auth/challenge.
@@ -97,8 +95,8 @@ func (s *Simulator) authenticateXAdES(c *call) (*reply, error) {
 	}
 	if c.now.Before(signed.certificate.NotBefore) || c.now.After(signed.certificate.NotAfter) {
 		a.failedCode = authCertificate
-		a.failedText = "Uwierzytelnianie zakończone niepowodzeniem z powodu błędu certyfikatu"
-		a.failedDetail = "Nieważny certyfikat."
+		a.failedText = "Nie zalogowano: zły certyfikat"
+		a.failedDetail = "Certyfikat jest po terminie albo przed nim."
 	}
 
 	s.lock(c.now)
@@ -110,8 +108,8 @@ func (s *Simulator) authenticateXAdES(c *call) (*reply, error) {
 	delete(s.challenges, request.challenge)
 	if a.failedCode == 0 && len(s.permissionsOf(a)) == 0 {
 		a.failedCode = authNoPermission
-		a.failedText = "Uwierzytelnianie zakończone niepowodzeniem"
-		a.failedDetail = "Brak przypisanych uprawnień."
+		a.failedText = "Nie zalogowano"
+		a.failedDetail = "Podmiot nie ma w tym kontekście żadnych praw."
 	}
 	s.auths[a.ref] = a
 	return jsonReply(http.StatusAccepted, map[string]any{
@@ -127,14 +125,14 @@ func (s *Simulator) authStatus(c *call) (*reply, error) {
 	defer s.mu.Unlock()
 	a := s.auths[ref]
 	if a == nil || a != c.token.auth {
-		return nil, refuse(21304, "Operacja uwierzytelniania o numerze referencyjnym "+ref+" nie została znaleziona.")
+		return nil, refuse(21304, "Logowania "+ref+" nie ma.")
 	}
 	code, description, details := a.status(c.now)
 	info := map[string]any{
-		"category": "XadesSignature", "code": "xades.qualified-signature", "displayName": "Podpis kwalifikowany",
+		"category": "XadesSignature", "code": "xades.qualified-signature", "displayName": "Kwalifikowany podpis osoby",
 	}
 	if a.subject.seal {
-		info["code"], info["displayName"] = "xades.qualified-seal", "Pieczęć kwalifikowana"
+		info["code"], info["displayName"] = "xades.qualified-seal", "Kwalifikowana pieczęć firmy"
 	}
 	doc := map[string]any{
 		"startDate": stamp(a.started), "authenticationMethod": a.method(), "authenticationMethodInfo": info,

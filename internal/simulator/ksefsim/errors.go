@@ -33,35 +33,36 @@ func (f *failure) Error() string {
 	return strconv.Itoa(f.status) + " " + f.detail
 }
 
-// descriptions are the API's own texts of its error codes.
+// descriptions say what the API's error codes mean, in the simulator's own
+// words: clients go by the codes.
 var descriptions = map[int]string{
-	9101:  "Nieprawidłowy dokument.",
-	9102:  "Brak podpisu.",
-	9103:  "Przekroczona liczba dozwolonych podpisów.",
-	9105:  "Nieprawidłowy podpis.",
-	21001: "Nieczytelna treść.",
-	21111: "Nieprawidłowe wyzwanie autoryzacyjne.",
-	21115: "Nieprawidłowy certyfikat.",
-	21117: "Nieprawidłowy identyfikator podmiotu dla wskazanego typu kontekstu.",
-	21155: "Przekroczono dozwoloną liczbę faktur w sesji.",
-	21164: "Faktura o podanym identyfikatorze nie istnieje.",
-	21165: "Faktura o podanym numerze KSeF nie jest jeszcze dostępna.",
-	21166: "Korekta techniczna niedostępna.",
-	21167: "Status faktury nie pozwala na korektę techniczną.",
-	21173: "Brak sesji o wskazanym numerze referencyjnym.",
-	21178: "Nie znaleziono UPO dla podanych kryteriów.",
-	21180: "Status sesji nie pozwala na wykonanie operacji.",
-	21183: "Zakres filtrowania wykracza poza dostępny zakres danych.",
-	21217: "Nieprawidłowe kodowanie znaków.",
-	21301: "Brak autoryzacji.",
-	21304: "Brak uwierzytelnienia.",
-	21401: "Dokument nie jest zgodny ze schemą (xsd).",
-	21402: "Nieprawidłowy rozmiar pliku.",
-	21403: "Nieprawidłowy skrót pliku.",
-	21405: "Błąd walidacji danych wejściowych.",
-	21406: "Konflikt podpisu i typu uwierzytelnienia.",
-	21418: "Przekazany token kontynuacji ma nieprawidłowy format.",
-	21470: "Przesłany identyfikator klucza jest nieznany lub wskazuje na wycofany klucz.",
+	9101:  "Dokumentu nie da się przyjąć.",
+	9102:  "W dokumencie nie ma podpisu.",
+	9103:  "Dokument ma za dużo podpisów.",
+	9105:  "Podpis jest zły.",
+	21001: "Treści nie da się odczytać.",
+	21111: "Wyzwanie nie pasuje.",
+	21115: "Certyfikat nie nadaje się do użycia.",
+	21117: "Identyfikator nie pasuje do rodzaju kontekstu.",
+	21155: "Sesja jest pełna.",
+	21164: "Nie ma takiej faktury.",
+	21165: "Na tę fakturę trzeba jeszcze poczekać.",
+	21166: "Drugiej korekty technicznej nie będzie.",
+	21167: "Tej faktury nie można skorygować technicznie.",
+	21173: "Nie ma takiej sesji.",
+	21178: "Nie ma takiego UPO.",
+	21180: "W tym stanie sesji to niemożliwe.",
+	21183: "Danych z tego okresu jeszcze nie ma.",
+	21217: "Znaki są źle zakodowane.",
+	21301: "Odmowa autoryzacji.",
+	21304: "Nie ma takiego uwierzytelnienia.",
+	21401: "Dokument odbiega od schematu.",
+	21402: "Rozmiar pliku jest inny.",
+	21403: "Skrót pliku jest inny.",
+	21405: "Dane żądania są błędne.",
+	21406: "Podpis nie pasuje do sposobu logowania.",
+	21418: "Token kontynuacji jest zniekształcony.",
+	21470: "Takiego klucza nie ma (lub już go nie ma).",
 }
 
 // refuse is a 400 with one code of the API.
@@ -73,13 +74,13 @@ func refuse(code int, details ...string) *failure {
 func invalid(detail string) *failure { return refuse(21405, detail) }
 
 func unauthorized() *failure {
-	return &failure{status: http.StatusUnauthorized, detail: "Wymagane jest uwierzytelnienie."}
+	return &failure{status: http.StatusUnauthorized, detail: "Najpierw trzeba się zalogować."}
 }
 
 func noAccess() *failure {
 	return &failure{
 		status: http.StatusForbidden, reasonCode: "insufficient-resource-access",
-		detail: "Brak dostępu do wskazanego zasobu.",
+		detail: "To należy do kogoś innego.",
 	}
 }
 
@@ -102,7 +103,7 @@ func (f *failure) reply(r *http.Request, now time.Time) *reply {
 	switch status {
 	case http.StatusBadRequest:
 		if problems {
-			doc["detail"] = "Żądanie jest nieprawidłowe."
+			doc["detail"] = "Żądanie zawiera błędy."
 			doc["errors"] = f.list("code", "description")
 			break
 		}

@@ -54,7 +54,7 @@ func (f *fault) reply(r *http.Request, now time.Time) *reply {
 	case faultTooMany:
 		return (&failure{
 			status: http.StatusTooManyRequests, retryAfter: max(f.RetryAfter, defaultRetrySecs),
-			detail: "Przekroczono limit żądań (na życzenie testu).",
+			detail: "Za dużo żądań (na życzenie testu).",
 		}).reply(r, now)
 	case faultStatus:
 		contentType := f.ContentType

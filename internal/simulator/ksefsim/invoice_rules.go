@@ -120,7 +120,7 @@ func (s *Simulator) judge(i *sentInvoice) outcome {
 		return outcome{
 			code: invoiceDuplicate,
 			details: []string{
-				"Duplikat faktury. Faktura o numerze KSeF: " + original.number + " została już prawidłowo przesłana do systemu w sesji: " + session,
+				"Tę samą fakturę przyjęto jako " + original.number + " w sesji " + session + ".",
 			},
 			extensions: map[string]string{"originalSessionReferenceNumber": session, "originalKsefNumber": original.number},
 		}

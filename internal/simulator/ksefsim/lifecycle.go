@@ -29,28 +29,30 @@ const (
 	invoiceSemantics  = 450
 )
 
+// invoiceDescriptions say what an invoice's codes mean, in own words.
 var invoiceDescriptions = map[int]string{
-	invoiceReceived:   "Faktura przyjęta do dalszego przetwarzania",
-	invoiceProcessing: "Trwa przetwarzanie",
-	invoiceAccepted:   "Sukces",
-	invoiceCancelled:  "Przetwarzanie anulowane z powodu błędu sesji",
-	invoiceScope:      "Nieprawidłowy zakres uprawnień",
-	invoiceAttachment: "Brak możliwości wysyłania faktury z załącznikiem",
-	invoiceFile:       "Błąd weryfikacji pliku faktury",
-	invoiceDecryption: "Błąd odszyfrowania pliku",
-	invoiceDuplicate:  "Duplikat faktury",
-	invoiceSemantics:  "Błąd weryfikacji semantyki dokumentu faktury",
-	500:               "Nieznany błąd (500)",
-	550:               "Operacja została anulowana przez system",
+	invoiceReceived:   "Faktura czeka na sprawdzenie",
+	invoiceProcessing: "Faktura jest sprawdzana",
+	invoiceAccepted:   "Faktura ma numer KSeF",
+	invoiceCancelled:  "Faktura przepadła wraz z sesją",
+	invoiceScope:      "Uprawnienia nie obejmują tej faktury",
+	invoiceAttachment: "Załączniki nie są tu przyjmowane",
+	invoiceFile:       "Plik faktury jest wadliwy",
+	invoiceDecryption: "Pliku faktury nie da się odszyfrować",
+	invoiceDuplicate:  "Taka faktura już jest",
+	invoiceSemantics:  "Treść faktury jest błędna",
+	500:               "Coś się zepsuło (500)",
+	550:               "System przerwał pracę nad fakturą",
 }
 
+// sessionDescriptions say what a session's codes mean, in own words.
 var sessionDescriptions = map[int]string{
-	sessionOpen:      "Sesja interaktywna otwarta",
-	sessionClosed:    "Sesja interaktywna zamknięta",
-	sessionDone:      "Sesja interaktywna przetworzona pomyślnie",
-	sessionBadKey:    "Błąd odszyfrowania dostarczonego klucza",
-	sessionCancelled: "Sesja anulowana",
-	sessionNoInvoice: "Błąd weryfikacji, brak poprawnych faktur",
+	sessionOpen:      "Sesja przyjmuje faktury",
+	sessionClosed:    "Sesja kończy sprawdzanie faktur",
+	sessionDone:      "Sesja zakończona, UPO gotowe",
+	sessionBadKey:    "Klucza sesji nie da się odszyfrować",
+	sessionCancelled: "Sesja przepadła",
+	sessionNoInvoice: "Żadna faktura z sesji nie przeszła",
 }
 
 // sentInvoice is one invoice that arrived in a session.

@@ -165,7 +165,7 @@ func (s *Simulator) checkRange(q *metadataQuery, now time.Time) (queryRange, err
 		hwm := now.Add(-s.cfg.HWMDelay)
 		if q.DateRange.Restrict != nil && *q.DateRange.Restrict {
 			if out.from.After(hwm) {
-				return out, refuse(21183, "Parametr dateRange.from jest późniejszy niż PermanentStorageHwmDate przy włączonym restrictToPermanentStorageHwmDate.")
+				return out, refuse(21183, "dateRange.from wypada po PermanentStorageHwmDate.")
 			}
 			if out.to.After(hwm) {
 				out.to = hwm
@@ -392,9 +392,9 @@ func (s *Simulator) download(c *call) (*reply, error) {
 	r := s.store.byNumber[name]
 	switch {
 	case r == nil || !s.visibleTo(r, c.token.auth.context.nip):
-		return nil, refuse(21164, "Faktura o numerze KSeF "+name+" nie została znaleziona.")
+		return nil, refuse(21164, "Faktury "+name+" nie ma.")
 	case r.stored.After(c.now):
-		return nil, refuse(21165, "Faktura o numerze KSeF "+name+" została przetworzona, ale nie jest jeszcze dostępna do pobrania. Spróbuj ponownie później.")
+		return nil, refuse(21165, "Faktura "+name+" jest przyjęta, pobrać będzie ją można za chwilę.")
 	}
 	return xmlReply(r.xml), nil
 }

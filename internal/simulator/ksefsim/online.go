@@ -79,7 +79,7 @@ func (s *Simulator) openOnline(c *call) (*reply, error) {
 		return nil, invalid("Pola formCode i encryption są wymagane.")
 	}
 	if !slices.Contains(formCodes, *body.FormCode) {
-		return nil, invalid("Wskazany kod formularza nie jest wspierany.")
+		return nil, invalid("formCode: nieznana struktura faktury.")
 	}
 	wrapped, err := base64.StdEncoding.DecodeString(body.Encryption.EncryptedSymmetricKey)
 	if err != nil || len(wrapped) == 0 {
@@ -95,7 +95,7 @@ func (s *Simulator) openOnline(c *call) (*reply, error) {
 	}
 	keys := s.keys.symmetric(id)
 	if len(keys) == 0 {
-		return nil, refuse(21470, "Klucz o identyfikatorze "+id+" nie jest wspierany.")
+		return nil, refuse(21470, "publicKeyId: nie ma klucza "+id+".")
 	}
 	n := &session{
 		ref: newReference(kindSession, c.now), auth: c.token.auth, form: *body.FormCode,
@@ -158,10 +158,10 @@ func (s *Simulator) sendInvoice(c *call) (*reply, error) {
 		return nil, err
 	}
 	if int64(len(cipherText)) != body.EncryptedInvoiceSize {
-		return nil, refuse(21402, "Długość treści nie zgadza się z rozmiarem pliku.")
+		return nil, refuse(21402, "encryptedInvoiceSize: treść ma inną długość.")
 	}
 	if hashBase64(cipherText) != body.EncryptedInvoiceHash {
-		return nil, refuse(21403, "Skrót treści nie zgadza się ze skrótem pliku.")
+		return nil, refuse(21403, "encryptedInvoiceHash: treść ma inny skrót.")
 	}
 
 	inv := &sentInvoice{
@@ -173,7 +173,7 @@ func (s *Simulator) sendInvoice(c *call) (*reply, error) {
 	s.lock(c.now)
 	defer s.mu.Unlock()
 	if n.code != sessionOpen || len(n.invoices) >= maxSessionInvoices { // changed meanwhile
-		return nil, refuse(21180, "Status sesji "+itoa(n.code)+" uniemożliwia wysyłkę faktur.")
+		return nil, refuse(21180, "Sesja ma status "+itoa(n.code)+" i nie przyjmuje faktur.")
 	}
 	n.invoices = append(n.invoices, inv)
 	n.updated = c.now
@@ -197,10 +197,10 @@ func (s *Simulator) checkSendable(c *call, ref, corrected string) (*session, err
 		return nil, err
 	}
 	if n.code != sessionOpen {
-		return nil, refuse(21180, "Status sesji "+itoa(n.code)+" uniemożliwia wysyłkę faktur.")
+		return nil, refuse(21180, "Sesja ma status "+itoa(n.code)+" i nie przyjmuje faktur.")
 	}
 	if len(n.invoices) >= maxSessionInvoices {
-		return nil, refuse(21155, fmt.Sprintf("Sesja o numerze referencyjnym %s osiągnęła dozwolony limit liczby faktur %d.", ref, maxSessionInvoices))
+		return nil, refuse(21155, fmt.Sprintf("Sesja %s ma już %d faktur, więcej nie przyjmie.", ref, maxSessionInvoices))
 	}
 	if corrected == "" {
 		return n, nil
@@ -210,10 +210,10 @@ func (s *Simulator) checkSendable(c *call, ref, corrected string) (*session, err
 			continue
 		}
 		if other.declaredHash == corrected {
-			return nil, refuse(21167, "Nie można wysłać korekty technicznej do prawidłowo przetworzonej faktury.")
+			return nil, refuse(21167, "Faktura jest przyjęta, nie ma czego korygować.")
 		}
 		if other.correctedHash == corrected {
-			return nil, refuse(21166, "Faktura posiada już przetworzoną prawidłowo korektę techniczną.")
+			return nil, refuse(21166, "Korekta techniczna tej faktury jest już przyjęta.")
 		}
 	}
 	return n, nil
@@ -228,7 +228,7 @@ func (s *Simulator) closeOnline(c *call) (*reply, error) {
 		return nil, err
 	}
 	if n.code != sessionOpen {
-		return nil, refuse(21180, "Status sesji "+itoa(n.code)+" uniemożliwia jej zamknięcie.")
+		return nil, refuse(21180, "Sesja ma status "+itoa(n.code)+", zamyka się tylko otwartą.")
 	}
 	n.code, n.closedAt, n.updated = sessionClosed, c.now, c.now
 	return &reply{status: http.StatusNoContent}, nil
@@ -238,7 +238,7 @@ func (s *Simulator) closeOnline(c *call) (*reply, error) {
 func (s *Simulator) ownSession(c *call, ref string) (*session, error) {
 	n := s.sessions[ref]
 	if n == nil || n.auth.context != c.token.auth.context {
-		return nil, refuse(21173, "Sesja o numerze referencyjnym "+ref+" nie została odnaleziona.")
+		return nil, refuse(21173, "Sesji "+ref+" nie ma.")
 	}
 	if n.auth.subject != c.token.auth.subject && !c.token.may("Introspection") {
 		return nil, noAccess()

@@ -39,7 +39,7 @@ func missingPermission(required, present []string) *failure {
 	}
 	return &failure{
 		status: http.StatusForbidden, reasonCode: "missing-permissions",
-		detail:   "Brak wymaganych uprawnień do wykonania operacji w bieżącym kontekście.",
+		detail:   "Zalogowany nie ma żadnego z potrzebnych tu praw.",
 		security: map[string]any{"requiredAnyOfPermissions": required, "presentPermissions": present},
 	}
 }

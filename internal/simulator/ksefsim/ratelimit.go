@@ -131,16 +131,16 @@ func (l *limiter) admit(client string, op *operation, now time.Time) error {
 		span  time.Duration
 		words string
 	}{
-		{limit.PerSecond, time.Second, "na sekundę"},
-		{limit.PerMinute, time.Minute, "na minutę"},
-		{limit.PerHour, time.Hour, "na godzinę"},
+		{limit.PerSecond, time.Second, "w ciągu sekundy"},
+		{limit.PerMinute, time.Minute, "w ciągu minuty"},
+		{limit.PerHour, time.Hour, "w ciągu godziny"},
 	} {
 		if w.most <= 0 || len(times) < w.most {
 			continue
 		}
 		free := times[len(times)-w.most].Add(l.window(w.span))
 		if d := free.Sub(now); d > wait {
-			wait, reason = d, fmt.Sprintf("Przekroczono limit %d żądań %s.", w.most, w.words)
+			wait, reason = d, fmt.Sprintf("Za dużo żądań: najwyżej %d %s.", w.most, w.words)
 		}
 	}
 	if wait > 0 {
@@ -148,7 +148,7 @@ func (l *limiter) admit(client string, op *operation, now time.Time) error {
 		seconds := max(1, int(math.Ceil(wait.Seconds())))
 		return &failure{
 			status: http.StatusTooManyRequests, retryAfter: seconds,
-			detail: fmt.Sprintf("%s Spróbuj ponownie po %d sekundach.", reason, seconds),
+			detail: fmt.Sprintf("%s Następne za %d s.", reason, seconds),
 		}
 	}
 	l.seen[key] = append(times, now)

@@ -150,7 +150,7 @@ func (s *Simulator) answer(op *operation, r *http.Request) *reply {
 	var f *failure
 	if !errors.As(err, &f) {
 		s.log.Error("ksef simulator: operation broke", "operation", op.name, "error", err)
-		f = &failure{status: http.StatusInternalServerError, detail: "Nieznany błąd."}
+		f = &failure{status: http.StatusInternalServerError, detail: "Symulator zawiódł."}
 	}
 	s.log.Debug("ksef simulator: refused", "operation", op.name, "reason", f.Error())
 	return f.reply(r, s.now())

@@ -65,7 +65,7 @@ type invoiceStatusDoc struct {
 func (n *session) statusInfo() statusInfo {
 	info := statusInfo{Code: n.code, Description: sessionDescriptions[n.code]}
 	if n.code == sessionCancelled {
-		info.Details = []string{"Nie przesłano faktur"}
+		info.Details = []string{"Do sesji nie trafiła żadna faktura"}
 	}
 	return info
 }

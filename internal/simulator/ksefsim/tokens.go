@@ -90,11 +90,11 @@ func (s *Simulator) redeem(c *call) (*reply, error) {
 	defer s.mu.Unlock()
 	a := c.token.auth
 	if a.redeemed {
-		return nil, refuse(21301, "Tokeny dla operacji uwierzytelniania "+a.ref+" zostały już pobrane.")
+		return nil, refuse(21301, "Logowanie "+a.ref+" dało już swoje tokeny.")
 	}
 	code, _, _ := a.status(c.now)
 	if code != statusDone {
-		return nil, refuse(21301, "Status uwierzytelniania ("+itoa(code)+") nie pozwala na pobranie tokenów.")
+		return nil, refuse(21301, "Logowanie ma status "+itoa(code)+" i nie daje tokenów.")
 	}
 	permissions := s.permissionsOf(a)
 	a.redeemed, a.refreshUntil = true, c.now.Add(refreshLife)
@@ -116,7 +116,7 @@ func (s *Simulator) refresh(c *call) (*reply, error) {
 		code = authNoPermission
 	}
 	if code != statusDone {
-		return nil, refuse(21301, "Status uwierzytelniania ("+itoa(code)+") nie pozwala na odświeżenie tokenu dostępowego.")
+		return nil, refuse(21301, "Logowanie ma status "+itoa(code)+" i nie odnawia tokenu.")
 	}
 	a.refreshedAt = c.now
 	return jsonReply(http.StatusOK, map[string]any{

@@ -46,7 +46,7 @@ func (s *Simulator) invoiceUPO(c *call, find func(*session) *sentInvoice) (*repl
 	}
 	i := find(n)
 	if i == nil || i.record == nil {
-		return nil, refuse(21178, "UPO dla wskazanej faktury w sesji "+n.ref+" nie zostało znalezione.")
+		return nil, refuse(21178, "Sesja "+n.ref+" nie ma UPO tej faktury.")
 	}
 	return s.recordUPO(i.record)
 }
@@ -61,7 +61,7 @@ func (s *Simulator) upoByReference(c *call) (*reply, error) {
 		return nil, err
 	}
 	if n.upoRef == "" || n.upoRef != ref {
-		return nil, refuse(21178, "UPO o numerze referencyjnym "+ref+" dla sesji "+n.ref+" nie zostało znalezione.")
+		return nil, refuse(21178, "Sesja "+n.ref+" nie ma UPO "+ref+".")
 	}
 	return s.sessionUPO(n)
 }
@@ -103,7 +103,7 @@ func (s *Simulator) upoDocument(n *session, records []*record, collective bool) 
 	var b strings.Builder
 	field := func(name, value string) { b.WriteString("<" + name + ">" + escaped(value) + "</" + name + ">") }
 	b.WriteString(`<Potwierdzenie xmlns="` + nsUPO + `">`)
-	field("NazwaPodmiotuPrzyjmujacego", "Ministerstwo Finansów - środowisko testowe (TE)")
+	field("NazwaPodmiotuPrzyjmujacego", "Ministerstwo Finansów (symulator)")
 	field("NumerReferencyjnySesji", n.ref)
 	b.WriteString("<Uwierzytelnienie><IdKontekstu>")
 	if n.auth.context.kind == "InternalId" {

@@ -42,7 +42,7 @@ func (a *answer) json(status int, v any) {
 	e := json.NewEncoder(&a.body)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		panic(fmt.Sprintf("teamogysim: encode an answer: %v", err))
+		a.text(http.StatusInternalServerError, "text/plain; charset=utf-8", fmt.Sprintf("teamogysim: encode an answer: %v", err))
 	}
 }
 

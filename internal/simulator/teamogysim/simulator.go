@@ -74,6 +74,8 @@ func New(c Config) *Simulator {
 		s.initialStatuses = DefaultStatuses()
 	}
 	if err := s.initial.check(); err != nil {
+		// Only tests get here: the program that is shipped takes DefaultConfig,
+		// and of what check looks at it sets RequestsPerMinute, to a constant.
 		panic("teamogysim: " + err.Error())
 	}
 	s.Reset()
