@@ -261,8 +261,14 @@ func (k *KSeF) FetchUPO(ctx context.Context, in flow.RecordNumberInput) (out flo
 		return flow.UPO{Reason: "KSeF does not tell in which session the invoice was accepted"}, nil
 	}
 	upo, err := k.upo(ctx, client, in.Answer)
-	if failure, is := ksef.AsError(err); is && in.Answer.Adopted && outOfReach(failure, attemptOf(ctx)) {
-		return flow.UPO{Reason: "the invoice was accepted in a session that this login may not read"}, nil
+	if failure, is := ksef.AsError(err); is {
+		switch {
+		case in.Answer.Adopted && outOfReach(failure, attemptOf(ctx)):
+			return flow.UPO{Reason: "the invoice was accepted in a session that this login may not read"}, nil
+		case failure.Kind == ksef.KindRejected && !failure.Has(ksef.CodeNoUPO) && attemptOf(ctx) >= noUPOAfter:
+			// A reference that a person has typed may be wrong.
+			return flow.UPO{Reason: fmt.Sprintf("KSeF finds no confirmation under these references: %v", failure)}, nil
+		}
 	}
 	if err != nil {
 		return out, err
@@ -282,8 +288,8 @@ func (k *KSeF) FetchUPO(ctx context.Context, in flow.RecordNumberInput) (out flo
 	return flow.UPO{Document: flow.Ref(ref), Available: true}, nil
 }
 
-// noUPOAfter is after how many attempts an adopted invoice's missing UPO is
-// taken for one that will not come.
+// noUPOAfter is after how many attempts a UPO that KSeF does not find is taken
+// for one that will not come.
 const noUPOAfter = 10
 
 // outOfReach tells whether an adopted invoice's UPO cannot be had: its session

@@ -229,7 +229,7 @@ func TestDemo_endsRightWhenTheWorkerIsKilledAtTenRandomPoints(t *testing.T) {
 		seed, err = strconv.ParseUint(given, 10, 64)
 		require.NoError(t, err, "KILL_SEED")
 	}
-	t.Logf("the same points again: KILL_SEED=%d", seed)
+	t.Logf("KILL_SEED=%d gives the same numbers of requests between kills again", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
 	const kills = 10
 	done, until := 0, random.IntN(20)
