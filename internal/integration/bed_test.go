@@ -327,7 +327,15 @@ func (b *bed) sendOne(documentID int64) (flow.SendResult, error) {
 // deadline.
 func (b *bed) eventually(what string, condition func() bool) {
 	b.Helper()
-	require.Eventually(b, condition, deadline, pollEvery, what)
+	timeout, look := time.After(deadline), time.NewTicker(pollEvery)
+	defer look.Stop()
+	for !condition() {
+		select {
+		case <-timeout:
+			require.FailNow(b, "it did not come about: "+what)
+		case <-look.C:
+		}
+	}
 }
 
 // ---- small things ----

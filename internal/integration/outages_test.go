@@ -103,7 +103,9 @@ func TestConfigurationErrors_waitShowTheRemedyAndGoOnWhenMended(t *testing.T) {
 				shown = b.pendingFailure(id)
 				if shown == "" && c.send && b.exists(flow.TransmitID(b.connection)) {
 					for _, session := range b.sessions() {
-						shown = b.pendingFailure(session)
+						if b.exists(session) { // it may be about to start
+							shown = b.pendingFailure(session)
+						}
 					}
 				}
 				return shown != ""
