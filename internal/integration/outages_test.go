@@ -43,6 +43,7 @@ func TestConfigurationErrors_waitShowTheRemedyAndGoOnWhenMended(t *testing.T) {
 		send        bool
 		spoil, mend func(b *bed)
 		wantType    string
+		neighbour   func(b *bed) error // another invoice, which must not be hindered
 	}{
 		"Teamogy token without rights, receiving": {
 			spoil:    func(b *bed) { b.rights("none") },
@@ -72,15 +73,20 @@ func TestConfigurationErrors_waitShowTheRemedyAndGoOnWhenMended(t *testing.T) {
 			wantType: flow.ErrKSeFPermission,
 		},
 		"unknown status, receiving": {
-			spoil:    func(b *bed) { b.statuses("READY.FOR.KSEF") },
-			mend:     func(b *bed) { b.statuses("READY.FOR.KSEF", "IMPORTED") },
-			wantType: flow.ErrTeamogyStatus,
+			spoil:     func(b *bed) { b.statuses("READY.FOR.KSEF", "SENT.TO.KSEF") },
+			mend:      func(b *bed) { b.statuses("READY.FOR.KSEF", "SENT.TO.KSEF", "IMPORTED") },
+			wantType:  flow.ErrTeamogyStatus,
+			neighbour: func(b *bed) error { _, err := b.sendOne(b.seedReady("K/2", b.issued("K/2")).ID); return err },
 		},
 		"unknown status, sending": {
 			send:     true,
-			spoil:    func(b *bed) { b.statuses("READY.FOR.KSEF") },
-			mend:     func(b *bed) { b.statuses("READY.FOR.KSEF", "SENT.TO.KSEF") },
+			spoil:    func(b *bed) { b.statuses("READY.FOR.KSEF", "IMPORTED", "REJECTED.BY.KSEF") },
+			mend:     func(b *bed) { b.statuses("READY.FOR.KSEF", "IMPORTED", "SENT.TO.KSEF") },
 			wantType: flow.ErrTeamogyStatus,
+			neighbour: func(b *bed) error {
+				_, err := b.importOne(b.seedKSeF(b.nip, xmlOf(samples.GenerateReceived(b.sampleOptions(), 2)[0].XML))[0].KSeFNumber)
+				return err
+			},
 		},
 	}
 	for name, c := range cases {
@@ -114,6 +120,9 @@ func TestConfigurationErrors_waitShowTheRemedyAndGoOnWhenMended(t *testing.T) {
 			require.Equal(t, flow.Configuration, row.Class)
 			require.True(t, strings.HasPrefix(shown, c.wantType+": "), shown)
 			require.Contains(t, shown, row.Remedy)
+			if c.neighbour != nil {
+				require.NoError(t, c.neighbour(b), "another invoice was hindered")
+			}
 			require.True(t, b.running(id))
 			c.mend(b)
 			require.NoError(t, b.client.GetWorkflow(b.within(), id, "").Get(b.within(), nil))
