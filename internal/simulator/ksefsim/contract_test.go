@@ -39,6 +39,8 @@ func reference(t *testing.T, path ...string) string {
 	return full
 }
 
+var pathParameter = regexp.MustCompile(`\{[^}]*\}`)
+
 // contract checks every exchange that passes through it against the official
 // OpenAPI document.
 type contract struct {
@@ -108,7 +110,7 @@ func (c *contract) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	output.SetBodyBytes(answer)
 	report(openapi3filter.ValidateResponse(r.Context(), output))
-	name := r.Method + " " + regexp.MustCompile(`\{[^}]*\}`).ReplaceAllString(route.Path, "{}")
+	name := r.Method + " " + pathParameter.ReplaceAllString(route.Path, "{}")
 	if c.driven[name] == nil {
 		c.driven[name] = map[string]bool{}
 	}

@@ -246,7 +246,7 @@ func (s *Simulator) simCounters(*http.Request) (any, error) {
 }
 
 func (s *Simulator) simAddFault(r *http.Request) (any, error) {
-	var f fault
+	var f Fault
 	if err := read(r, &f); err != nil {
 		return nil, err
 	}
@@ -254,11 +254,12 @@ func (s *Simulator) simAddFault(r *http.Request) (any, error) {
 }
 
 func (s *Simulator) simFaults(*http.Request) (any, error) {
-	return map[string]any{"faults": s.faults.all()}, nil
+	list, fired := s.faults.all()
+	return map[string]any{"faults": list, "fired": fired}, nil
 }
 
 func (s *Simulator) simClearFaults(*http.Request) (any, error) {
-	s.faults.reset()
+	s.faults.clear()
 	return done, nil
 }
 

@@ -2,150 +2,229 @@ package ksefsim
 
 import (
 	"fmt"
-	"net/http"
-	"regexp"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
-	"time"
 )
 
-// Actions of a fault.
-const (
-	faultDropAfter   = "drop-after"  // handle and commit, then cut the connection
-	faultDropBefore  = "drop-before" // cut the connection, do nothing
-	fault502After    = "502-after"   // handle and commit, then answer 502 with HTML
-	fault502Before   = "502-before"  // answer 502 with HTML, do nothing
-	faultHTML        = "html"        // answer 200 with an HTML page, do nothing
-	faultTooMany     = "429"         // answer 429 with Retry-After, do nothing
-	faultStatus      = "status"      // answer the given status and body, do nothing
-	badGatewayPage   = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
-	blockedPage      = "<html><head><title>Request unsuccessful</title></head><body>Request unsuccessful. Incapsula incident ID: 0-0</body></html>"
-	anyOperation     = "*"
-	faultForEver     = -1
-	defaultRetrySecs = 1
-)
+// anyOperation in a fault stands for every operation.
+const anyOperation = "*"
 
-// fault is one disturbance that somebody asked for.
-type fault struct {
-	ID          int    `json:"id"`
-	Operation   string `json:"operation"`
-	Action      string `json:"action"`
-	Times       int    `json:"times"` // 0 means once, -1 means for ever
-	Skip        int    `json:"skip"`  // matching requests to let pass first
-	Status      int    `json:"status,omitempty"`
-	Body        string `json:"body,omitempty"`
-	ContentType string `json:"contentType,omitempty"`
-	RetryAfter  int    `json:"retryAfter,omitempty"` // seconds
-	Fired       int    `json:"fired"`
+// faultForEver as Times of a fault or verdict means without end.
+const faultForEver = -1
 
+// Fault is one disturbance that somebody ordered: by the control API
+// (POST /_sim/faults) or with Simulator.Order.
+type Fault struct {
+	ID int `json:"id"`
+	// Name is one of FaultNames. Action is the same under its older name; one
+	// of the two is enough.
+	Name   string `json:"name"`
+	Action string `json:"action,omitempty"`
+	// Operation is what it strikes, for example "POST /sessions/online", or "*"
+	// for everything. Path parameters may be called anything. Empty takes what
+	// the name stands for; some names have nothing of their own.
+	Operation string `json:"operation,omitempty"`
+	// Times is how often it strikes: 0 means the name's own number, mostly
+	// once, and -1 for ever.
+	Times int `json:"times"`
+	// Skip is how many occasions pass first.
+	Skip int `json:"skip"`
+	// Probability makes it strike by chance: 0 and 1 mean always. The same Seed
+	// gives the same choice for the same sequence of occasions.
+	Probability float64 `json:"probability,omitempty"`
+	Seed        uint64  `json:"seed,omitempty"`
+
+	Status      int     `json:"status,omitempty"` // HTTP status, or the code of an invoice, session or login
+	Code        int     `json:"code,omitempty"`   // of the API, for "api-error"
+	Body        string  `json:"body,omitempty"`
+	ContentType string  `json:"contentType,omitempty"`
+	RetryAfter  int     `json:"retryAfter,omitempty"` // seconds
+	Seconds     float64 `json:"seconds,omitempty"`    // how long or how far, by the name
+
+	Fired int `json:"fired"`
+
+	kind   *faultKind
 	passed int
+	chance *rand.Rand
 }
 
-// before says whether the fault strikes before the operation does anything.
-func (f *fault) before() bool { return f.Action != faultDropAfter && f.Action != fault502After }
+// faultList holds the faults in the order in which they were ordered.
+type faultList struct {
+	mu    sync.Mutex
+	next  int
+	list  []*Fault
+	total map[string]int // fired, by name, whether the fault is still there or not
+}
 
-// reply is what the caller sees; nil means a cut connection.
-func (f *fault) reply(r *http.Request, now time.Time) *reply {
-	switch f.Action {
-	case fault502After, fault502Before:
-		return &reply{status: http.StatusBadGateway, contentType: "text/html", body: []byte(badGatewayPage)}
-	case faultHTML:
-		return &reply{status: http.StatusOK, contentType: "text/html", body: []byte(blockedPage)}
-	case faultTooMany:
-		return (&failure{
-			status: http.StatusTooManyRequests, retryAfter: max(f.RetryAfter, defaultRetrySecs),
-			detail: "Za dużo żądań (na życzenie testu).",
-		}).reply(r, now)
-	case faultStatus:
-		contentType := f.ContentType
-		if contentType == "" {
-			contentType = "application/json"
-			if len(f.Body) > 0 && f.Body[0] == '<' {
-				contentType = "text/html"
-			}
+// sameOperation compares two operations whatever their path parameters are
+// called. It runs for each request and fault.
+func sameOperation(a, b string) bool {
+	for {
+		at, bt := strings.IndexByte(a, '{'), strings.IndexByte(b, '{')
+		if at < 0 || bt < 0 || a[:at] != b[:bt] {
+			return a == b
 		}
-		out := &reply{status: f.Status, contentType: contentType, body: []byte(f.Body), header: http.Header{}}
-		if f.RetryAfter > 0 {
-			out.header.Set("Retry-After", fmt.Sprint(f.RetryAfter))
+		ae, be := strings.IndexByte(a, '}'), strings.IndexByte(b, '}')
+		if ae < at || be < bt {
+			return a == b
 		}
-		return out
+		a, b = a[ae+1:], b[be+1:]
+	}
+}
+
+// prepare checks an order and fills in what its name stands for.
+func (f *Fault) prepare() error {
+	if f.Name == "" {
+		f.Name = f.Action
+	}
+	f.kind = findFaultKind(f.Name)
+	if f.kind == nil {
+		return fmt.Errorf("name %q: must be one of %q", f.Name, FaultNames())
+	}
+	f.Name = f.kind.name
+	if f.Operation == "" && len(f.kind.operations) == 0 {
+		return fmt.Errorf("operation is missing, for example %q, or %q for every one", "POST /sessions/online", anyOperation)
+	}
+	if f.Operation != "" && f.Operation != anyOperation && !slices.ContainsFunc(operationNames(), func(name string) bool {
+		return sameOperation(name, f.Operation)
+	}) {
+		return fmt.Errorf("operation %q: must be %q or one of %q", f.Operation, anyOperation, operationNames())
+	}
+	if f.Probability < 0 || f.Probability > 1 {
+		return fmt.Errorf("probability %v: must be 0 to 1", f.Probability)
+	}
+	if f.Times == 0 {
+		f.Times = max(f.kind.times, 1)
+		if f.kind.times == faultForEver {
+			f.Times = faultForEver
+		}
+	}
+	if f.Times < faultForEver || f.Skip < 0 {
+		return fmt.Errorf("times must be at least -1 (for ever) and skip at least 0")
+	}
+	if f.Seconds == 0 {
+		f.Seconds = f.kind.seconds
+	}
+	if f.Status == 0 {
+		f.Status = f.kind.status
+	}
+	switch {
+	case f.kind.name == faultStatus && (f.Status < 200 || f.Status > 599):
+		return fmt.Errorf("status %d: must be 200 to 599", f.Status)
+	case f.kind.name == faultAPIError && f.Code == 0:
+		return fmt.Errorf("code is missing: one of the API's, for example 21184")
+	}
+	f.Fired, f.passed = 0, 0
+	if f.Probability > 0 && f.Probability < 1 {
+		f.chance = rand.New(rand.NewPCG(f.Seed, 0)) //nolint:gosec // a repeatable choice is wanted
 	}
 	return nil
 }
 
-// faultList holds the faults in the order in which they were asked for.
-type faultList struct {
-	mu   sync.Mutex
-	next int
-	list []*fault
-}
-
-var pathParameter = regexp.MustCompile(`\{[^}]*\}`)
-
-// sameOperation compares two operations whatever their path parameters are
-// called.
-func sameOperation(a, b string) bool {
-	return pathParameter.ReplaceAllString(a, "{}") == pathParameter.ReplaceAllString(b, "{}")
-}
-
 // add puts a fault in place.
-func (l *faultList) add(f fault) (fault, error) {
-	known := []string{faultDropAfter, faultDropBefore, fault502After, fault502Before, faultHTML, faultTooMany, faultStatus}
-	if !slices.Contains(known, f.Action) {
-		return f, fmt.Errorf("action %q: must be one of %q", f.Action, known)
-	}
-	if f.Operation == "" {
-		return f, fmt.Errorf("operation is missing, for example %q, or %q for every one", "POST /sessions/online", anyOperation)
-	}
-	if f.Action == faultStatus && (f.Status < 200 || f.Status > 599) {
-		return f, fmt.Errorf("status %d: must be 200 to 599", f.Status)
-	}
-	if f.Times == 0 {
-		f.Times = 1
+func (l *faultList) add(f Fault) (Fault, error) {
+	if err := f.prepare(); err != nil {
+		return f, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.next++
-	f.ID, f.Fired, f.passed = l.next, 0, 0
+	f.ID = l.next
 	l.list = append(l.list, &f)
 	return f, nil
 }
 
-// take gives the fault that strikes this request, or nil. Of several that fit,
-// the oldest strikes.
-func (l *faultList) take(operation string) *fault {
+func (f *Fault) covers(operation string) bool {
+	switch f.Operation {
+	case anyOperation:
+		return true
+	case "":
+		return slices.ContainsFunc(f.kind.operations, func(o string) bool {
+			return o == anyOperation || sameOperation(o, operation)
+		})
+	}
+	return sameOperation(f.Operation, operation)
+}
+
+// occurs counts an occasion and says whether the fault strikes.
+func (f *Fault) occurs() bool {
+	if f.Times != faultForEver && f.Fired >= f.Times {
+		return false
+	}
+	if f.passed < f.Skip {
+		f.passed++
+		return false
+	}
+	if f.chance != nil && f.chance.Float64() >= f.Probability {
+		return false
+	}
+	f.Fired++
+	return true
+}
+
+// first gives a copy of the oldest fault that strikes, or nil.
+func (l *faultList) first(fits func(*Fault) bool) *Fault {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.list {
-		if f.Operation != anyOperation && !sameOperation(f.Operation, operation) {
-			continue
+		if fits(f) && f.occurs() {
+			if l.total == nil {
+				l.total = map[string]int{}
+			}
+			l.total[f.Name]++
+			taken := *f
+			taken.chance = nil
+			return &taken
 		}
-		if f.Times != faultForEver && f.Fired >= f.Times {
-			continue
-		}
-		if f.passed < f.Skip {
-			f.passed++
-			continue
-		}
-		f.Fired++
-		taken := *f
-		return &taken
 	}
 	return nil
 }
 
-func (l *faultList) all() []fault {
+// take gives the fault that strikes a request as a whole, or nil.
+func (l *faultList) take(operation string) *Fault {
+	return l.first(func(f *Fault) bool { return f.kind.phase != phaseInside && f.covers(operation) })
+}
+
+// strike gives the fault of a name that strikes inside an operation, or nil.
+func (l *faultList) strike(name, operation string) *Fault {
+	return l.first(func(f *Fault) bool { return f.Name == name && f.kind.phase == phaseInside && f.covers(operation) })
+}
+
+// strike gives the fault of a name that strikes inside the call, or nil.
+func (c *call) strike(name string) *Fault { return c.faults.strike(name, c.op.name) }
+
+func (l *faultList) all() (list []Fault, fired map[string]int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	list := make([]fault, 0, len(l.list))
+	list = make([]Fault, 0, len(l.list))
 	for _, f := range l.list {
 		list = append(list, *f)
 	}
-	return list
+	fired = map[string]int{}
+	for name, n := range l.total {
+		fired[name] = n
+	}
+	return list, fired
+}
+
+// clear removes the faults; reset forgets also how often they struck.
+func (l *faultList) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = nil
 }
 
 func (l *faultList) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.list = nil
+	l.list, l.total = nil, nil
+}
+
+// Order puts a fault in place, as POST /_sim/faults does. It fails on a name,
+// operation or number that means nothing.
+func (s *Simulator) Order(f Fault) error {
+	_, err := s.faults.add(f)
+	return err
 }

@@ -103,7 +103,7 @@ func TestUPO_fitsItsSchemaApartFromNameAndSignature(t *testing.T) {
 	for _, link := range []string{page["downloadUrl"].(string), s.invoice(ref)["upoDownloadUrl"].(string)} {
 		upo := w.do(http.MethodGet, link, "", nil).body
 		upo = regexp.MustCompile(`<Signature.*</Signature>`).ReplaceAll(upo, nil)
-		upo = bytes.Replace(upo, []byte(" (symulator)"), nil, 1)
+		upo = bytes.Replace(upo, []byte(" - środowisko testowe (TE)"), nil, 1)
 		file := filepath.Join(t.TempDir(), "upo.xml")
 		require.NoError(t, os.WriteFile(file, upo, 0o600))
 		out, err := exec.CommandContext(t.Context(), tool, "--noout", "--nonet", "--schema", schema, file).CombinedOutput()

@@ -5,13 +5,15 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
 
 // Values of Config.Limits.
 const (
-	LimitsProduction = "production"
+	LimitsProduction = "production" // those of production, DEMO and, since 2.5.0, TEST
+	LimitsTenfold    = "tenfold"    // ten times more, as TEST had until 2.5.0
 	LimitsOff        = "off"
 )
 
@@ -21,6 +23,10 @@ const (
 	groupOnlineSession      = "onlineSession"
 	groupOnlineSessionClose = "onlineSessionClose"
 	groupInvoiceSend        = "invoiceSend"
+	groupBatchSession       = "batchSession"
+	groupBatchSessionClose  = "batchSessionClose"
+	groupInvoiceExport      = "invoiceExport"
+	groupExportStatus       = "invoiceExportStatus"
 	groupInvoiceStatus      = "invoiceStatus"
 	groupSessionList        = "sessionList"
 	groupSessionInvoiceList = "sessionInvoiceList"
@@ -47,85 +53,162 @@ func productionLimits() map[string]RateLimit {
 	return map[string]RateLimit{
 		groupOnlineSession:      {10, 30, 120},
 		groupOnlineSessionClose: {20, 60, 240},
-		"batchSession":          {10, 20, 60},
-		"batchSessionClose":     {20, 40, 120},
+		groupBatchSession:       {10, 20, 60},
+		groupBatchSessionClose:  {20, 40, 120},
 		groupInvoiceSend:        {10, 30, 180},
 		groupInvoiceStatus:      {30, 120, 1200},
 		groupSessionList:        {5, 10, 60},
 		groupSessionInvoiceList: {10, 20, 200},
 		groupSessionMisc:        {10, 120, 1200},
 		groupInvoiceMetadata:    {8, 16, 20},
-		"invoiceExport":         {8, 16, 20},
-		"invoiceExportStatus":   {10, 60, 600},
+		groupInvoiceExport:      {8, 16, 20},
+		groupExportStatus:       {10, 60, 600},
 		groupInvoiceDownload:    {8, 16, 64},
 		"collectiveIdentifier":  {10, 60, 120},
 		groupOther:              {10, 30, 120},
 	}
 }
 
-// effectiveLimits are the quotas that a configuration asks for, as
-// GET /rate-limits shows them.
-func effectiveLimits(c Config) map[string]RateLimit {
+// limitsNamed are the quotas that a value of Config.Limits stands for.
+func limitsNamed(name string) (map[string]RateLimit, error) {
 	limits := productionLimits()
-	if c.Limits == LimitsOff {
+	switch name {
+	case LimitsProduction:
+	case LimitsTenfold:
+		for group, l := range limits {
+			limits[group] = RateLimit{10 * l.PerSecond, 10 * l.PerMinute, 10 * l.PerHour}
+		}
+	case LimitsOff:
 		for group := range limits {
 			limits[group] = RateLimit{unlimited, unlimited, unlimited}
 		}
+	default:
+		return nil, fmt.Errorf("limits %q: must be %q, %q or %q", name, LimitsProduction, LimitsTenfold, LimitsOff)
 	}
-	maps.Copy(limits, c.RateLimits)
-	return limits
+	return limits, nil
 }
 
-// limiter counts the requests of each client in sliding windows.
-type limiter struct {
-	limits map[string]RateLimit
-	scale  float64
+// withGroups replaces the quotas of single groups, which must exist.
+func withGroups(limits, groups map[string]RateLimit) (map[string]RateLimit, error) {
+	for group, limit := range groups {
+		if _, known := limits[group]; !known {
+			return nil, fmt.Errorf("rate limit of %q: there is no such group, but %q", group, slices.Sorted(maps.Keys(productionLimits())))
+		}
+		limits[group] = limit
+	}
+	return limits, nil
+}
 
-	mu    sync.Mutex
-	seen  map[string][]time.Time // accepted requests of the longest window, oldest first
-	swept time.Time
+// limiter counts the requests of each client in sliding windows. A client is a
+// context at an address; without a context, an address.
+type limiter struct {
+	scale float64
+
+	mu        sync.Mutex
+	standard  map[string]RateLimit
+	byContext map[string]map[string]RateLimit // where a context has its own
+	seen      map[string]*requests
+	swept     time.Time
+}
+
+// requests are what a client did in a group.
+type requests struct {
+	accepted []time.Time // in the longest window, oldest first
+	until    time.Time   // blocked until then
 }
 
 func newLimiter(limits map[string]RateLimit, scale float64) *limiter {
-	return &limiter{limits: limits, scale: scale, seen: map[string][]time.Time{}}
+	return &limiter{standard: limits, scale: scale, seen: map[string]*requests{}, byContext: map[string]map[string]RateLimit{}}
 }
 
 func (l *limiter) window(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / l.scale)
 }
 
-// admit lets a request of a client pass or answers 429. A refused request does
-// not count.
-func (l *limiter) admit(client string, op *operation, now time.Time) error {
-	if op.group == "" {
-		return nil
+// limitsOf are the quotas of a context, as GET /rate-limits shows them.
+func (l *limiter) limitsOf(context string) map[string]RateLimit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limits := maps.Clone(l.standard)
+	maps.Copy(limits, l.byContext[context])
+	return limits
+}
+
+// override gives a context quotas of its own; nil takes them away.
+func (l *limiter) override(context string, limits map[string]RateLimit) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if limits == nil {
+		delete(l.byContext, context)
+		return
 	}
-	key := client + " " + op.group
-	limit, known := l.limits[op.group]
-	switch op.group {
-	case groupPublic:
-		limit, known = RateLimit{PerSecond: 60}, true
-		if l.limits[groupOther].PerSecond == unlimited {
-			return nil
+	l.byContext[context] = maps.Clone(limits)
+}
+
+// replace changes the quotas of everybody.
+func (l *limiter) replace(limits map[string]RateLimit) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.standard = limits
+}
+
+// quota finds the limit of an operation and the key under which its requests
+// count.
+func (l *limiter) quota(context, ip string, op *operation) (limit RateLimit, key string, known bool) {
+	if op.group == groupPublic || context == "" {
+		if l.standard[groupOther].PerSecond == unlimited {
+			return limit, "", false
 		}
-		key += " " + op.name
-	case groupOther:
+		return RateLimit{PerSecond: 60}, ip + " public " + op.name, true
+	}
+	limit, known = l.byContext[context][op.group]
+	if !known {
+		limit, known = l.standard[op.group]
+	}
+	key = context + " " + ip + " " + op.group
+	if op.group == groupOther {
 		key += " " + op.name
 	}
-	if !known {
+	return limit, key, known
+}
+
+// admit lets a request pass or answers 429. A refused request takes no place,
+// but one that comes in spite of Retry-After makes the block longer.
+func (l *limiter) admit(context, ip string, op *operation, now time.Time) error {
+	if op.group == "" {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sweep(now)
-
-	times := l.seen[key]
-	hour := now.Add(-l.window(time.Hour))
-	for len(times) > 0 && !times[0].After(hour) {
-		times = times[1:]
+	limit, key, known := l.quota(context, ip, op)
+	if !known {
+		return nil
 	}
-	var wait time.Duration
-	var reason string
+	l.sweep(now)
+	r := l.seen[key]
+	if r == nil {
+		r = &requests{}
+		l.seen[key] = r
+	}
+	hour := now.Add(-l.window(time.Hour))
+	for len(r.accepted) > 0 && !r.accepted[0].After(hour) {
+		r.accepted = r.accepted[1:]
+	}
+	if left := r.until.Sub(now); left > 0 {
+		r.until = now.Add(min(left+max(left/2, l.window(time.Second)), l.window(time.Hour)))
+		return tooMany("Blokada trwa, a żądania ją przedłużają.", r.until.Sub(now))
+	}
+	wait, reason := l.wait(r.accepted, limit, now)
+	if wait > 0 {
+		r.until = now.Add(wait)
+		return tooMany(reason, wait)
+	}
+	r.accepted = append(r.accepted, now)
+	return nil
+}
+
+// wait is how long the next request has to wait for a place, and why.
+func (l *limiter) wait(accepted []time.Time, limit RateLimit, now time.Time) (wait time.Duration, reason string) {
 	for _, w := range []struct {
 		most  int
 		span  time.Duration
@@ -135,24 +218,23 @@ func (l *limiter) admit(client string, op *operation, now time.Time) error {
 		{limit.PerMinute, time.Minute, "w ciągu minuty"},
 		{limit.PerHour, time.Hour, "w ciągu godziny"},
 	} {
-		if w.most <= 0 || len(times) < w.most {
+		if w.most <= 0 || len(accepted) < w.most {
 			continue
 		}
-		free := times[len(times)-w.most].Add(l.window(w.span))
+		free := accepted[len(accepted)-w.most].Add(l.window(w.span))
 		if d := free.Sub(now); d > wait {
 			wait, reason = d, fmt.Sprintf("Za dużo żądań: najwyżej %d %s.", w.most, w.words)
 		}
 	}
-	if wait > 0 {
-		l.seen[key] = times
-		seconds := max(1, int(math.Ceil(wait.Seconds())))
-		return &failure{
-			status: http.StatusTooManyRequests, retryAfter: seconds,
-			detail: fmt.Sprintf("%s Następne za %d s.", reason, seconds),
-		}
+	return wait, reason
+}
+
+func tooMany(reason string, wait time.Duration) *failure {
+	seconds := max(1, int(math.Ceil(wait.Seconds())))
+	return &failure{
+		status: http.StatusTooManyRequests, retryAfter: seconds,
+		detail: fmt.Sprintf("%s Następne za %d s.", reason, seconds),
 	}
-	l.seen[key] = append(times, now)
-	return nil
 }
 
 // sweep forgets clients that were silent for the longest window.
@@ -162,22 +244,23 @@ func (l *limiter) sweep(now time.Time) {
 		return
 	}
 	l.swept = now
-	for key, times := range l.seen {
-		if now.Sub(times[len(times)-1]) > hour {
+	for key, r := range l.seen {
+		if n := len(r.accepted); now.After(r.until) && (n == 0 || now.Sub(r.accepted[n-1]) > hour) {
 			delete(l.seen, key)
 		}
 	}
 }
 
+// reset forgets every request and every context's own quotas.
 func (l *limiter) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.seen = map[string][]time.Time{}
+	l.seen, l.byContext = map[string]*requests{}, map[string]map[string]RateLimit{}
 }
 
 // rateLimits answers GET /rate-limits with what is enforced.
-func (s *Simulator) rateLimits(*call) (*reply, error) {
-	shown := maps.Clone(s.limits.limits)
+func (s *Simulator) rateLimits(c *call) (*reply, error) {
+	shown := s.limits.limitsOf(c.token.auth.context.value)
 	shown["anonymous"] = RateLimit{60, -1, -1}
 	shown["global"] = RateLimit{-1, -1, -1}
 	return jsonReply(http.StatusOK, shown)

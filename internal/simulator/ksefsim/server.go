@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -36,9 +37,11 @@ type call struct {
 	r       *http.Request
 	ip      string
 	now     time.Time
+	op      *operation
 	token   *token
 	body    []byte
 	baseURL string
+	faults  *faultList
 }
 
 // reply is an answer before it is written, so that a fault can still take it
@@ -48,6 +51,15 @@ type reply struct {
 	contentType string
 	body        []byte
 	header      http.Header
+	delivery    delivery
+	hang        time.Duration // for a delivery that hangs
+}
+
+func (out *reply) setHeader(name, value string) {
+	if out.header == nil {
+		out.header = http.Header{}
+	}
+	out.header.Set(name, value)
 }
 
 func jsonReply(status int, v any) (*reply, error) {
@@ -66,68 +78,29 @@ func xmlReply(body []byte) *reply {
 	}
 }
 
-// operations lists every endpoint of the simulated API.
-func (s *Simulator) operations() []*operation {
-	access := []tokenKind{accessToken}
-	write := []string{"InvoiceWrite", "PefInvoiceWrite", "EnforcementOperations"}
-	status := []string{"InvoiceWrite", "Introspection", "PefInvoiceWrite", "EnforcementOperations"}
-	read := []string{"InvoiceRead"}
-	return []*operation{
-		{name: "GET /security/public-key-certificates", open: true, group: groupPublic, handle: s.publicKeys},
-		{name: "POST /auth/challenge", open: true, group: groupPublic, handle: s.challenge},
-		{name: "POST /auth/xades-signature", open: true, group: groupPublic, maxBody: maxAuthBody, handle: s.authenticateXAdES},
-		{name: "GET /auth/{ref}", kinds: []tokenKind{authenticationToken}, group: groupPublic, handle: s.authStatus},
-		{name: "POST /auth/token/redeem", kinds: []tokenKind{authenticationToken}, group: groupPublic, handle: s.redeem},
-		{name: "POST /auth/token/refresh", kinds: []tokenKind{refreshToken}, group: groupPublic, handle: s.refresh},
-		{name: "DELETE /auth/sessions/current", kinds: []tokenKind{accessToken, refreshToken}, group: groupOther, handle: s.revokeCurrent},
-
-		{name: "POST /sessions/online", kinds: access, anyOf: write, group: groupOnlineSession, handle: s.openOnline},
-		{name: "POST /sessions/online/{ref}/invoices", kinds: access, anyOf: write, group: groupInvoiceSend, maxBody: maxSendBody, handle: s.sendInvoice},
-		{name: "POST /sessions/online/{ref}/close", kinds: access, anyOf: write, group: groupOnlineSessionClose, handle: s.closeOnline},
-
-		{name: "GET /sessions", kinds: access, anyOf: status, group: groupSessionList, handle: s.listSessions},
-		{name: "GET /sessions/{ref}", kinds: access, anyOf: status, group: groupSessionMisc, handle: s.sessionStatus},
-		{name: "GET /sessions/{ref}/invoices", kinds: access, anyOf: status, group: groupSessionInvoiceList, handle: s.listInvoices},
-		{name: "GET /sessions/{ref}/invoices/failed", kinds: access, anyOf: status, group: groupSessionInvoiceList, handle: s.listFailed},
-		{name: "GET /sessions/{ref}/invoices/{invoiceRef}", kinds: access, anyOf: status, group: groupInvoiceStatus, handle: s.invoiceStatus},
-		{name: "GET /sessions/{ref}/invoices/{invoiceRef}/upo", kinds: access, anyOf: status, group: groupSessionMisc, handle: s.upoByInvoice},
-		{name: "GET /sessions/{ref}/invoices/ksef/{ksefNumber}/upo", kinds: access, anyOf: status, group: groupSessionMisc, handle: s.upoByNumber},
-		{name: "GET /sessions/{ref}/upo/{upoRef}", kinds: access, anyOf: status, group: groupSessionMisc, handle: s.upoByReference},
-
-		{name: "POST /invoices/query/metadata", kinds: access, anyOf: read, group: groupInvoiceMetadata, handle: s.queryMetadata},
-		{name: "GET /invoices/ksef/{ksefNumber}", kinds: access, anyOf: read, group: groupInvoiceDownload, handle: s.download},
-
-		{name: "GET /rate-limits", kinds: access, group: groupOther, handle: s.rateLimits},
-		{name: "GET /limits/context", kinds: access, group: groupOther, handle: s.contextLimits},
-		{name: "GET /limits/subject", kinds: access, group: groupOther, handle: s.subjectLimits},
-		{name: "POST /permissions/query/personal/grants", kinds: access, group: groupOther, handle: s.personalGrants},
-	}
-}
-
 // serve wraps an operation with faults, counters and the writing of answers.
 func (s *Simulator) serve(op *operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.strikeClock(op.name)
 		f := s.faults.take(op.name)
 		var out *reply
 		if f != nil && f.before() {
-			out = f.reply(r, s.now())
+			out = f.replace(nil, r, s.now())
 		} else {
 			out = s.answer(op, r)
 			if f != nil {
-				out = f.reply(r, s.now())
+				out = f.replace(out, r, s.now())
 			}
 		}
 		s.count(op.name, out)
-		if out == nil {
-			s.log.Debug("ksef simulator: answer dropped", "operation", op.name)
-			panic(http.ErrAbortHandler)
+		s.log.Debug("ksef simulator", "operation", op.name, "status", out.label())
+		if out.delivery != delivered && out.delivery != truncated {
+			out.cutOff(w, r)
+			return
 		}
-		s.log.Debug("ksef simulator", "operation", op.name, "status", out.status)
-		for name, values := range out.header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), out.header)
 		w.Header().Set("Date", s.now().Format(http.TimeFormat))
-		if warning := r.Header.Get("X-Test-System-Warning"); warning != "" {
+		if warning := r.Header.Get("X-Test-System-Warning"); warning != "" && s.cfg.Environment == EnvironmentTest {
 			w.Header().Set("X-System-Warning", warning)
 		}
 		if out.contentType != "" {
@@ -137,8 +110,28 @@ func (s *Simulator) serve(op *operation) http.Handler {
 			w.Header().Set("Content-Length", strconv.Itoa(len(out.body)))
 		}
 		w.WriteHeader(out.status)
+		if out.delivery == truncated {
+			_, _ = w.Write(out.body[:len(out.body)/2])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
 		_, _ = w.Write(out.body) // the caller may be gone; nothing is owed then
 	})
+}
+
+// label is how an answer is counted: by its status, or as what became of it.
+func (out *reply) label() string {
+	switch out.delivery {
+	case dropped:
+		return "dropped"
+	case reset:
+		return "reset"
+	case hanging:
+		return "timeout"
+	case truncated:
+		return "truncated"
+	}
+	return strconv.Itoa(out.status)
 }
 
 // answer runs an operation up to its answer.
@@ -157,21 +150,19 @@ func (s *Simulator) answer(op *operation, r *http.Request) *reply {
 }
 
 func (s *Simulator) attempt(op *operation, r *http.Request) (*reply, error) {
-	c := &call{r: r, ip: clientIP(r), now: s.now(), baseURL: s.cfg.PublicURL}
+	c := &call{r: r, op: op, ip: clientIP(r), now: s.now(), baseURL: s.cfg.PublicURL, faults: &s.faults}
 	if c.baseURL == "" {
 		c.baseURL = "http://" + r.Host
 	}
-	client := c.ip
+	context := ""
 	if !op.open {
 		var err error
-		if c.token, err = s.bearer(r, c.now, op.kinds); err != nil {
+		if c.token, err = s.bearer(c, op.kinds); err != nil {
 			return nil, err
 		}
-		if op.group != groupPublic {
-			client += " " + c.token.auth.context.value
-		}
+		context = c.token.auth.context.value
 	}
-	if err := s.limits.admit(client, op, c.now); err != nil {
+	if err := s.limits.admit(context, c.ip, op, s.clock.steady()); err != nil {
 		return nil, err
 	}
 	if len(op.anyOf) > 0 && !c.token.may(op.anyOf...) {
@@ -227,20 +218,15 @@ func clientIP(r *http.Request) string {
 	return host
 }
 
-// count remembers what an operation answered. A dropped answer counts as
-// "dropped".
+// count remembers what an operation answered.
 func (s *Simulator) count(op string, out *reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := "dropped"
-	if out != nil {
-		key = strconv.Itoa(out.status)
-		if out.status == http.StatusTooManyRequests {
-			s.tooManyRequests++
-		}
+	if out.delivery == delivered && out.status == http.StatusTooManyRequests {
+		s.tooManyRequests++
 	}
 	if s.requests[op] == nil {
 		s.requests[op] = map[string]int{}
 	}
-	s.requests[op][key]++
+	s.requests[op][out.label()]++
 }

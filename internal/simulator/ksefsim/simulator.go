@@ -26,20 +26,22 @@ import (
 // Config says how a Simulator behaves. The zero value is a simulator in real
 // time with production quotas and without the control API.
 type Config struct {
-	// Clock gives the current time; nil means time.Now. It must not go
-	// backwards.
+	// Environment is "test" (also ""), "demo" or "production".
+	Environment string
+	// Clock gives the time on which the simulator's own clock runs; nil means
+	// time.Now. It must not go backwards.
 	Clock func() time.Time
 	// TimeScale divides every delay below and the windows of the quotas; 0
 	// means 1. Lifetimes of tokens, challenges, sessions and links are real.
 	TimeScale float64
-	// Limits is "production" (also "") to enforce the production quotas, or
-	// "off" to enforce none.
+	// Limits is "production" (also "") to enforce the production quotas,
+	// "tenfold" for ten times more, or "off" to enforce none.
 	Limits string
 	// RateLimits replaces the quotas of single groups, by the names that
 	// GET /rate-limits uses.
 	RateLimits map[string]RateLimit
 
-	// InvoiceDelay is how long a sent invoice is processed. As for all five
+	// InvoiceDelay is how long a sent invoice is processed. As for all six
 	// delays, 0 means the default and a negative value means none. Default 1 s.
 	InvoiceDelay time.Duration
 	// SessionDelay is how long a closed session whose invoices are all decided
@@ -50,8 +52,16 @@ type Config struct {
 	// StorageDelay lies between the KSeF number and permanent storage, from
 	// which on an invoice can be queried and downloaded. Default 500 ms.
 	StorageDelay time.Duration
-	// HWMDelay is how far permanentStorageHwmDate lies behind now. Default 1 s.
+	// HWMDelay is how far permanentStorageHwmDate lies behind now. Invoices
+	// become visible in that time, not always in their order. Default 1 s.
 	HWMDelay time.Duration
+	// ExportDelay is how long an export is prepared. Default 1 s.
+	ExportDelay time.Duration
+
+	// ExportPartBytes is the size of an export's parts before encryption; 0
+	// means 50 MB. UPOPageSize is the number of invoices on a page of a session's
+	// UPO; 0 means 10,000.
+	ExportPartBytes, UPOPageSize int
 
 	// Logger receives one line for each request at debug level; nil discards.
 	Logger *slog.Logger
@@ -66,7 +76,7 @@ type Config struct {
 // Simulator is one KSeF of its own. It is safe for concurrent use.
 type Simulator struct {
 	cfg    Config
-	clock  func() time.Time
+	clock  *simClock
 	log    *slog.Logger
 	warsaw *time.Location
 	secret [32]byte // signs tokens and links
@@ -121,11 +131,25 @@ func New(c Config) (*Simulator, error) {
 	if c.TimeScale < 0 {
 		return nil, fmt.Errorf("ksefsim: TimeScale %v: must be positive", c.TimeScale)
 	}
+	var err error
+	if c.Environment, err = checkEnvironment(c.Environment); err != nil {
+		return nil, err
+	}
 	if c.Limits == "" {
 		c.Limits = LimitsProduction
 	}
-	if c.Limits != LimitsProduction && c.Limits != LimitsOff {
-		return nil, fmt.Errorf("ksefsim: Limits %q: must be %q or %q", c.Limits, LimitsProduction, LimitsOff)
+	limits, err := limitsNamed(c.Limits)
+	if err == nil {
+		limits, err = withGroups(limits, c.RateLimits)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ksefsim: %w", err)
+	}
+	if c.ExportPartBytes <= 0 {
+		c.ExportPartBytes = 50_000_000
+	}
+	if c.UPOPageSize <= 0 {
+		c.UPOPageSize = maxSessionInvoices
 	}
 	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
 	c.InvoiceDelay = scaled(c.InvoiceDelay, time.Second, c.TimeScale)
@@ -133,15 +157,15 @@ func New(c Config) (*Simulator, error) {
 	c.AuthDelay = scaled(c.AuthDelay, 500*time.Millisecond, c.TimeScale)
 	c.StorageDelay = scaled(c.StorageDelay, 500*time.Millisecond, c.TimeScale)
 	c.HWMDelay = scaled(c.HWMDelay, time.Second, c.TimeScale)
+	c.ExportDelay = scaled(c.ExportDelay, time.Second, c.TimeScale)
 
-	s := &Simulator{cfg: c, clock: c.Clock, log: c.Logger, state: newState()}
-	if s.clock == nil {
-		s.clock = time.Now
+	if c.Clock == nil {
+		c.Clock = time.Now
 	}
+	s := &Simulator{cfg: c, clock: newSimClock(c.Clock), log: c.Logger, state: newState()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	var err error
 	if s.warsaw, err = time.LoadLocation("Europe/Warsaw"); err != nil {
 		return nil, fmt.Errorf("ksefsim: load the Polish calendar: %w", err)
 	}
@@ -151,7 +175,7 @@ func New(c Config) (*Simulator, error) {
 	if s.keys, err = newKeyring(s.now()); err != nil {
 		return nil, err
 	}
-	s.limits = newLimiter(effectiveLimits(c), c.TimeScale)
+	s.limits = newLimiter(limits, c.TimeScale)
 	return s, nil
 }
 
@@ -193,10 +217,11 @@ func (s *Simulator) reset() {
 	s.mu.Unlock()
 	s.limits.reset()
 	s.faults.reset()
+	s.clock.setSkew(0)
 }
 
 // now is the present in UTC with the precision that the API shows.
-func (s *Simulator) now() time.Time { return s.clock().UTC().Truncate(100 * time.Nanosecond) }
+func (s *Simulator) now() time.Time { return s.clock.now().UTC().Truncate(100 * time.Nanosecond) }
 
 // lock takes the lock and brings every delayed state up to now.
 func (s *Simulator) lock(now time.Time) {

@@ -70,15 +70,15 @@ func (s *Simulator) issue(kind tokenKind, a *authentication, life time.Duration,
 }
 
 // bearer finds the token of a request, of one of the kinds.
-func (s *Simulator) bearer(r *http.Request, now time.Time, kinds []tokenKind) (*token, error) {
-	scheme, text, found := strings.Cut(r.Header.Get("Authorization"), " ")
+func (s *Simulator) bearer(c *call, kinds []tokenKind) (*token, error) {
+	scheme, text, found := strings.Cut(c.r.Header.Get("Authorization"), " ")
 	if !found || !strings.EqualFold(scheme, "Bearer") {
 		return nil, unauthorized()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tokens[strings.TrimSpace(text)]
-	if t == nil || !now.Before(t.until) || !slices.Contains(kinds, t.kind) {
+	if t == nil || !c.now.Before(t.until) || !slices.Contains(kinds, t.kind) {
 		return nil, unauthorized()
 	}
 	return t, nil

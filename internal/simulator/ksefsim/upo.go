@@ -103,7 +103,7 @@ func (s *Simulator) upoDocument(n *session, records []*record, collective bool) 
 	var b strings.Builder
 	field := func(name, value string) { b.WriteString("<" + name + ">" + escaped(value) + "</" + name + ">") }
 	b.WriteString(`<Potwierdzenie xmlns="` + nsUPO + `">`)
-	field("NazwaPodmiotuPrzyjmujacego", "Ministerstwo Finansów (symulator)")
+	field("NazwaPodmiotuPrzyjmujacego", s.receiver())
 	field("NumerReferencyjnySesji", n.ref)
 	b.WriteString("<Uwierzytelnienie><IdKontekstu>")
 	if n.auth.context.kind == "InternalId" {
@@ -234,7 +234,7 @@ func (s *Simulator) linkCode(path, until, nonce string) string {
 
 // storageOperation serves the links: no log-in, no quota.
 func (s *Simulator) storageOperation() *operation {
-	return &operation{name: "GET /storage/{file}", open: true, handle: func(c *call) (*reply, error) {
+	return &operation{name: opStorage, open: true, handle: func(c *call) (*reply, error) {
 		q := c.r.URL.Query()
 		until, err := time.Parse(time.RFC3339, q.Get("se"))
 		code := s.linkCode(c.r.URL.EscapedPath(), q.Get("se"), q.Get("sk"))

@@ -1,0 +1,4 @@
+package ksefsim
+
+// testdataOperations are the endpoints that only TEST has.
+func (s *Simulator) testdataOperations() []*operation { return nil }
