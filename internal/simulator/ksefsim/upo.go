@@ -135,7 +135,7 @@ func (s *Simulator) upoDocument(n *session, records []*record, collective bool) 
 		field("DataWystawieniaFaktury", r.invoice.issueDate)
 		field("DataPrzeslaniaDokumentu", local(r.invoicing))
 		field("DataNadaniaNumeruKSeF", local(r.acquired))
-		field("SkrotDokumentu", hashBase64(r.xml))
+		field("SkrotDokumentu", hexToBase64(r.hash))
 		field("TrybWysylki", r.mode)
 		b.WriteString("</Dokument>")
 	}
@@ -240,6 +240,9 @@ func (s *Simulator) storageOperation() *operation {
 		code := s.linkCode(c.r.URL.EscapedPath(), q.Get("se"), q.Get("sk"))
 		if err != nil || !hmac.Equal([]byte(code), []byte(q.Get("sig"))) || !c.now.Before(until) {
 			return storageError(http.StatusForbidden, "AuthenticationFailed", "Server failed to authenticate the request."), nil
+		}
+		if c.r.PathValue("kind") == exportPartKind {
+			return s.exportPart(c)
 		}
 		name := strings.TrimSuffix(strings.TrimPrefix(c.r.PathValue("file"), "upo_"), ".xml")
 		s.lock(c.now)
