@@ -28,6 +28,7 @@ const (
 	otherNIP  = "1111111111"
 	thirdNIP  = "2222222222"
 	testStart = "2026-11-23T10:00:00Z"
+	minute    = time.Minute
 )
 
 // clock is a hand-moved clock.

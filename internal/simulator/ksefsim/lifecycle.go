@@ -63,6 +63,7 @@ type sentInvoice struct {
 	declaredHash  string // Base64
 	offline       bool
 	correctedHash string
+	strictNIP     bool // the sender asked for check digits to be checked
 
 	plain   []byte // nil when it could not be decrypted
 	hash    string // SHA-256 of plain in hexadecimal, "" without plain

@@ -167,8 +167,15 @@ func (s *Simulator) sendInvoice(c *call) (*reply, error) {
 	inv := &sentInvoice{
 		ref: newReference(kindInvoice, c.now), session: n, sentAt: c.now,
 		declaredHash: body.InvoiceHash, offline: body.OfflineMode, correctedHash: corrected,
+		strictNIP: c.feature("subject-identifier-validation"),
 	}
 	inv.examine(cipherText, body.InvoiceSize)
+	if s.cfg.Environment == EnvironmentProduction && (inv.invoice.discouraged || inv.invoice.processing) {
+		c.warn("xml-002", "the document holds characters or instructions that will be refused")
+	}
+	if err := s.validate(c.r.Context(), []*sentInvoice{inv}); err != nil {
+		return nil, err
+	}
 
 	s.lock(c.now)
 	defer s.mu.Unlock()
