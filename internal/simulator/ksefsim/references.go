@@ -86,16 +86,3 @@ func stampOrNil(t time.Time) *string {
 	v := stamp(t)
 	return &v
 }
-
-// validNIPChecksum checks the last digit of a NIP: the weighted sum of the
-// others modulo 11.
-func validNIPChecksum(nip string) bool {
-	if len(nip) != 10 {
-		return false
-	}
-	sum := 0
-	for i, weight := range []int{6, 5, 7, 2, 3, 4, 5, 6, 7} {
-		sum += weight * int(nip[i]-'0')
-	}
-	return sum%11 == int(nip[9]-'0')
-}
