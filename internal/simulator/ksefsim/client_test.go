@@ -74,7 +74,9 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	require.NoError(t, err)
 	server := httptest.NewServer(sim.Handler())
 	t.Cleanup(server.Close)
-	return &world{t: t, sim: sim, server: server, clock: c, http: server.Client()}
+	w := &world{t: t, sim: sim, server: server, clock: c, http: server.Client()}
+	t.Cleanup(w.witness)
+	return w
 }
 
 // answer is what came back.
