@@ -100,11 +100,12 @@ func (s *Simulator) newSession(c *call, kind string, form formCode, e *encryptio
 		iv: iv, code: sessionOpen, byRef: map[string]*sentInvoice{}, byNumber: map[string]*record{},
 	}
 	for _, key := range keys {
-		if n.key, err = rsa.DecryptOAEP(sha256.New(), nil, key.private, wrapped, nil); err == nil {
+		if plain, err := rsa.DecryptOAEP(sha256.New(), nil, key.private, wrapped, nil); err == nil {
+			n.key = plain
 			break
 		}
 	}
-	n.keyBroken = err != nil || len(n.key) != 32 || len(iv) != aes.BlockSize
+	n.keyBroken = len(n.key) != 32 || len(iv) != aes.BlockSize
 	return n, nil
 }
 
