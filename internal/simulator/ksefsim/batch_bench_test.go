@@ -38,12 +38,7 @@ func BenchmarkBatch_10000Invoices(b *testing.B) {
 		b.StopTimer()
 		w.sim.reset()
 		access := w.login(testNIP)
-		list := make([]packed, count)
-		for i := range list {
-			list[i] = packed{itoa(i) + ".xml", fa3{number: itoa(round) + "/" + itoa(i), extra: extra}.xml()}
-		}
-		session := w.openBatch(access, zipOf(b, list...), 1, nil)
-		list = nil
+		session := w.openBatch(access, zipOf(b, manyFiles(count, extra)...), 1, nil)
 		runtime.GC()
 		round++
 		b.StartTimer()
@@ -66,4 +61,13 @@ func BenchmarkBatch_10000Invoices(b *testing.B) {
 	b.ReportMetric(total/closing.Seconds(), "taken:invoices/s")
 	b.ReportMetric(total/reading.Seconds(), "read_back:invoices/s")
 	b.ReportMetric(float64(peak.Load())/(1<<20), "peak_heap:MiB")
+}
+
+// manyFiles are invoices with an extra section as they lie in a package.
+func manyFiles(count int, extra string) []packed {
+	list := make([]packed, count)
+	for i := range list {
+		list[i] = packed{itoa(i) + ".xml", fa3{number: itoa(i), extra: extra}.xml()}
+	}
+	return list
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -145,6 +146,13 @@ func (w *world) sendBatch(access string, invoices ...fa3) *batchSender {
 	b.upload()
 	b.close()
 	return b
+}
+
+// allowAttachments notifies that a taxpayer issues invoices with attachments.
+func (w *world) allowAttachments(nip string) {
+	w.sim.lock(w.sim.now())
+	defer w.sim.mu.Unlock()
+	w.sim.attachments[nip] = time.Time{}
 }
 
 // list is every invoice of a session, page by page.

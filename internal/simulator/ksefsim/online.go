@@ -14,9 +14,16 @@ import (
 	"time"
 )
 
-// sessionLife is how long an online session stays open; it is real and not
-// extended by activity.
-const sessionLife = 12 * time.Hour
+const (
+	// sessionLife is how long an online session stays open; it is real and not
+	// extended by activity.
+	sessionLife = 12 * time.Hour
+	// What a session takes unless its context has limits of its own. 1 MB is
+	// 1,000,000 bytes.
+	maxSessionInvoices        = 10_000
+	maxInvoiceBytes           = 1_000_000
+	maxInvoiceAttachmentBytes = 3_000_000
+)
 
 // formCode names the structure of a session's invoices.
 type formCode struct {

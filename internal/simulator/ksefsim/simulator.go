@@ -94,6 +94,7 @@ type state struct {
 	auths       map[string]*authentication
 	tokens      map[string]*token
 	permissions map[string][]string // by NIP; absent means the default
+	accounts
 
 	sessions     map[string]*session
 	sessionOrder []*session
@@ -115,6 +116,7 @@ func newState() state {
 		auths:       map[string]*authentication{},
 		tokens:      map[string]*token{},
 		permissions: map[string][]string{},
+		accounts:    newAccounts(),
 		sessions:    map[string]*session{},
 		store:       newStore(),
 		held:        map[string]bool{},
