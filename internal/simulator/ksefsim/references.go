@@ -16,6 +16,7 @@ const (
 	kindSession   = "SO"
 	kindInvoice   = "EE"
 	kindUPO       = "EU"
+	kindToken     = "EC" // KSeF tokens
 )
 
 var (

@@ -82,7 +82,9 @@ type Simulator struct {
 	secret [32]byte // signs tokens and links
 	keys   *keyring
 	limits *limiter
-	faults faultList
+
+	authority *authority
+	faults    faultList
 
 	mu sync.Mutex // guards everything below
 	state
@@ -177,6 +179,9 @@ func New(c Config) (*Simulator, error) {
 	if s.keys, err = newKeyring(s.now()); err != nil {
 		return nil, err
 	}
+	if s.authority, err = newAuthority(s.now()); err != nil {
+		return nil, err
+	}
 	s.limits = newLimiter(limits, c.TimeScale)
 	return s, nil
 }
@@ -219,6 +224,7 @@ func (s *Simulator) reset() {
 	s.mu.Unlock()
 	s.limits.reset()
 	s.faults.reset()
+	s.authority.reinstate()
 	s.clock.setSkew(0)
 }
 

@@ -112,7 +112,11 @@ func (s *Simulator) upoDocument(n *session, records []*record, collective bool) 
 		field("Nip", n.auth.context.value)
 	}
 	b.WriteString("</IdKontekstu>")
-	field("SkrotDokumentuUwierzytelniajacego", n.auth.documentHash)
+	if n.auth.ksefToken != nil {
+		field("NumerReferencyjnyTokenaKSeF", n.auth.ksefToken.ref)
+	} else {
+		field("SkrotDokumentuUwierzytelniajacego", n.auth.documentHash)
+	}
 	b.WriteString("</Uwierzytelnienie>")
 	if collective {
 		count := itoa(len(records))
