@@ -41,6 +41,7 @@ func TestContract_everyOperationFitsTheOfficialDocumentInGoodAndBad(t *testing.T
 	w.do(http.MethodPost, "/auth/token/refresh", refresh, nil)
 	w.do(http.MethodPost, "/sessions/online", reader, w.openBody(s.key, s.iv)) // 403
 	w.do(http.MethodDelete, "/auth/sessions/current", reader, nil)
+	w.driveAccounts(access)
 
 	batch := w.driveBatch(access)
 
@@ -79,6 +80,7 @@ func TestContract_everyOperationFitsTheOfficialDocumentInGoodAndBad(t *testing.T
 		bad(http.MethodPost, "/sessions/batch/"+batch.ref+"/close", access, nil)
 		misuseExports(bad, access)
 		bad(http.MethodPost, "/permissions/query/personal/grants?pageSize=1", access, map[string]any{})
+		w.driveAccountsBadly(access, format)
 	}
 	assert.Empty(t, c.violations)
 	for _, op := range w.sim.operations() {

@@ -24,15 +24,6 @@ func (w *world) fired(name string) int {
 	return int(n)
 }
 
-func (w *world) disturb(name string, more map[string]any) {
-	w.t.Helper()
-	body := map[string]any{"name": name}
-	for k, v := range more {
-		body[k] = v
-	}
-	w.control("faults", body)
-}
-
 func (w *world) submissions() int {
 	w.t.Helper()
 	var list []any
