@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 )
 
@@ -66,7 +67,29 @@ func (a *answer) writeTo(w http.ResponseWriter) {
 // decodeJSON reads a request's body strictly: it must be declared as JSON, hold
 // one value and no field that is not known. It answers the request when it
 // fails.
-func decodeJSON(a *answer, r *http.Request, into any) bool {
+func decodeJSON(a *answer, r *http.Request, into any) bool { return decode(a, r, into, "") }
+
+// decodeControl is decodeJSON for the control API: it names the fields that
+// there are.
+func decodeControl(a *answer, r *http.Request, into any) bool {
+	return decode(a, r, into, "; the fields are "+strings.Join(fieldNames(reflect.TypeOf(into).Elem()), ", "))
+}
+
+func fieldNames(t reflect.Type) []string {
+	var names []string
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous:
+			names = append(names, fieldNames(f.Type)...)
+		case f.IsExported() && name != "":
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func decode(a *answer, r *http.Request, into any, hint string) bool {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
 		a.fail(http.StatusUnsupportedMediaType, "Content-Type must be application/json")
 		return false
@@ -80,7 +103,7 @@ func decodeJSON(a *answer, r *http.Request, into any) bool {
 	d.UseNumber()
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		a.fail(http.StatusBadRequest, "the body is not a valid object: %v", err)
+		a.fail(http.StatusBadRequest, "the body is not a valid object: %v%s", err, hint)
 		return false
 	}
 	if d.More() {

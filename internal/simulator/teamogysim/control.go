@@ -42,12 +42,10 @@ func (s *Simulator) controlHandler() http.Handler {
 	})
 	handle("GET /_sim/faults", s.controlFaults)
 	handle("POST /_sim/faults", s.controlOrderFault)
-	handle("DELETE /_sim/faults", func(a *answer, _ *http.Request) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.faults = nil
-		a.json(http.StatusOK, struct{}{})
-	})
+	handle("DELETE /_sim/faults", s.controlClearFaults)
+	handle("GET /_sim/faults/names", s.controlFaultNames)
+	handle("GET /_sim/clock", func(a *answer, _ *http.Request) { a.json(http.StatusOK, s.clock.json()) })
+	handle("POST /_sim/clock", s.controlClock)
 	handle("POST /_sim/token", s.controlToken)
 	handle("POST /_sim/statuses", s.controlStatuses)
 	handle("GET /_sim/settings", func(a *answer, _ *http.Request) {
@@ -167,7 +165,7 @@ func (s *Simulator) controlPatch(a *answer, r *http.Request) {
 		XML        *[]byte        `json:"xml"`
 		Properties map[string]any `json:"properties"`
 	}
-	if !decodeJSON(a, r, &body) {
+	if !decodeControl(a, r, &body) {
 		return
 	}
 	d := s.named(a, r)
@@ -191,36 +189,11 @@ func (s *Simulator) controlPatch(a *answer, r *http.Request) {
 		a.fail(http.StatusBadRequest, "%v", err)
 		return
 	}
-	if err := s.tenant.store(d, s.now()); err != nil {
+	if err := s.tenant.store(d, s.clock.now()); err != nil {
 		a.fail(http.StatusBadRequest, "%v", err)
 		return
 	}
 	a.json(http.StatusOK, inspect(d))
-}
-
-func (s *Simulator) controlFaults(a *answer, _ *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a.json(http.StatusOK, map[string]any{"faults": orEmpty(s.faults)})
-}
-
-func (s *Simulator) controlOrderFault(a *answer, r *http.Request) {
-	var f fault
-	if !decodeJSON(a, r, &f) {
-		return
-	}
-	if f.Times == 0 {
-		f.Times = 1
-	}
-	f.Fired = 0
-	if err := f.check(); err != nil {
-		a.fail(http.StatusBadRequest, "%v", err)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, &f)
-	a.json(http.StatusCreated, f)
 }
 
 // controlToken changes what the API key may do: {"rights":[...]}, or "none", or
@@ -229,7 +202,7 @@ func (s *Simulator) controlToken(a *answer, r *http.Request) {
 	var body struct {
 		Rights json.RawMessage `json:"rights"`
 	}
-	if !decodeJSON(a, r, &body) {
+	if !decodeControl(a, r, &body) {
 		return
 	}
 	set := rightSet{}
@@ -259,7 +232,7 @@ func (s *Simulator) controlStatuses(a *answer, r *http.Request) {
 	var body struct {
 		Statuses []string `json:"statuses"` // null: those of New
 	}
-	if !decodeJSON(a, r, &body) {
+	if !decodeControl(a, r, &body) {
 		return
 	}
 	s.mu.Lock()
@@ -276,7 +249,7 @@ func (s *Simulator) controlSettings(a *answer, r *http.Request) {
 	s.mu.Lock()
 	changed := s.settings
 	s.mu.Unlock()
-	if !decodeJSON(a, r, &changed) {
+	if !decodeControl(a, r, &changed) {
 		return
 	}
 	if err := changed.check(); err != nil {

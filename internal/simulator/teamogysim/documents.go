@@ -146,7 +146,7 @@ func (s *Simulator) createDocument(a *answer, r *http.Request) {
 		a.fail(http.StatusBadRequest, "%v", err)
 		return
 	}
-	if err := s.tenant.store(d, s.now()); err != nil {
+	if err := s.tenant.store(d, s.clock.now()); err != nil {
 		a.fail(http.StatusBadRequest, "%v", err)
 		return
 	}
@@ -201,7 +201,7 @@ func (s *Simulator) patchDocument(a *answer, r *http.Request, query map[string]s
 		return
 	}
 	d.patched++
-	if err := s.tenant.store(d, s.now()); err != nil {
+	if err := s.tenant.store(d, s.clock.now()); err != nil {
 		a.fail(http.StatusBadRequest, "%v", err)
 		return
 	}

@@ -56,7 +56,7 @@ type seededCompany struct {
 func (s *Simulator) controlSeed(a *answer, r *http.Request) {
 	var body seedBody
 	r.Header.Set("Content-Type", "application/json")
-	if !decodeJSON(a, r, &body) {
+	if !decodeControl(a, r, &body) {
 		return
 	}
 	s.mu.Lock()
@@ -130,7 +130,7 @@ func (s *Simulator) seedDocument(sd seedDocument, host string) (*document, error
 	if d.attachment != nil {
 		d.Attach = []string{"http://" + host + "/files/" + strconv.FormatInt(s.tenant.nextID+1, 10) + "/" + url.PathEscape("faktura.xml")}
 	}
-	return d, s.tenant.store(d, s.now())
+	return d, s.tenant.store(d, s.clock.now())
 }
 
 // textOf is how an XML is held in a property: as text where JSON can carry it
@@ -142,11 +142,9 @@ func textOf(xml []byte) string {
 	return base64.StdEncoding.EncodeToString(xml)
 }
 
-// serveFile serves what a document's attachment link gives, to holders of the
+// giveFile gives what a document's attachment link leads to, to holders of the
 // API key.
-func (s *Simulator) serveFile(w http.ResponseWriter, r *http.Request) {
-	a := newAnswer()
-	defer func() { a.writeTo(w) }()
+func (s *Simulator) giveFile(a *answer, r *http.Request) {
 	if !s.authenticated(r) {
 		a.fail(http.StatusUnauthorized, "missing or unknown API key")
 		return

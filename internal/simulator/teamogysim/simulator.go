@@ -23,7 +23,7 @@ type Simulator struct {
 	unit                int
 	apiKey              string
 	timeScale           float64
-	now                 func() time.Time
+	clock               *clock
 	logger              *slog.Logger
 	control             bool
 	controlFromAnywhere bool
@@ -38,7 +38,7 @@ type Simulator struct {
 	tenant   *tenant
 	quota    quota
 	counters *counters
-	faults   faults
+	faults   *faults
 	epoch    string
 	resets   int
 }
@@ -50,7 +50,6 @@ func New(c Config) *Simulator {
 		unit:                c.Unit,
 		apiKey:              c.APIKey,
 		timeScale:           c.TimeScale,
-		now:                 c.Now,
 		logger:              c.Logger,
 		control:             c.Control,
 		controlFromAnywhere: c.ControlFromAnywhere,
@@ -64,9 +63,11 @@ func New(c Config) *Simulator {
 	if s.timeScale <= 0 {
 		s.timeScale = 1
 	}
-	if s.now == nil {
-		s.now = time.Now
+	now := c.Now
+	if now == nil {
+		now = time.Now
 	}
+	s.clock = newClock(now)
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -92,7 +93,11 @@ func (s *Simulator) Reset() {
 	s.tenant = newTenant(s.unit)
 	s.quota = quota{}
 	s.counters = newCounters()
-	s.faults = nil
+	if s.faults != nil {
+		s.faults.clear()
+	}
+	s.faults = newFaults()
+	s.clock.reset()
 	s.resets++
 	// The page tells a tenant from the one before it by the epoch.
 	s.epoch = strconv.FormatInt(time.Now().UnixNano(), 36) + "-" + strconv.Itoa(s.resets)
@@ -111,56 +116,6 @@ func (s *Simulator) Handler() http.Handler {
 		mux.Handle("/_sim/", s.controlHandler())
 	}
 	return mux
-}
-
-// serveREST is the gateway in front of the API: it counts, refuses over the
-// quota, injects faults and holds back answers that are too large.
-func (s *Simulator) serveREST(w http.ResponseWriter, r *http.Request) {
-	op := operation(r)
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	a := newAnswer()
-
-	s.mu.Lock()
-	wait, refused := s.quota.refuse(s.now(), s.settings.RequestsPerMinute, s.timeScale)
-	var fault *fault
-	if !refused {
-		fault = s.faults.take(op)
-	}
-	set := s.settings
-	s.mu.Unlock()
-
-	switch {
-	case refused:
-		if set.QuotaRetryAfter {
-			a.Header().Set("Retry-After", strconv.Itoa(wholeSeconds(wait)))
-		}
-		a.fail(set.QuotaStatus, "too many requests: the quota is %d a minute", set.RequestsPerMinute)
-	case fault.before():
-		fault.answer(a)
-	default:
-		s.route(a, r)
-		if a.body.Len() > maxAnswer {
-			a.reset()
-			a.fail(http.StatusRequestEntityTooLarge, "the answer is larger than 10 MB; ask for fewer rows, columns or properties")
-		}
-		if fault != nil && fault.Action != actionDropAfter {
-			fault.answer(a)
-		}
-	}
-
-	label := strconv.Itoa(a.status)
-	dropped := fault != nil && (fault.Action == actionDropAfter || fault.Action == actionDropBefore)
-	if dropped {
-		label = "dropped"
-	}
-	s.mu.Lock()
-	s.counters.count(op, label, refused || (a.status == http.StatusTooManyRequests && !dropped))
-	s.mu.Unlock()
-	s.logger.Debug("request", "operation", op, "status", label)
-	if dropped {
-		panic(http.ErrAbortHandler)
-	}
-	a.writeTo(w)
 }
 
 // route checks the unit and the token, then hands the request to its entity.

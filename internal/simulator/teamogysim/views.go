@@ -129,7 +129,7 @@ func (s *Simulator) serveView(a *answer, r *http.Request, name string, query map
 	set := s.settings
 	var asOf time.Time
 	if set.ViewDelaySeconds > 0 {
-		asOf = s.now().Add(-time.Duration(set.ViewDelaySeconds / s.timeScale * float64(time.Second)))
+		asOf = s.clock.now().Add(-time.Duration(set.ViewDelaySeconds / s.timeScale * float64(time.Second)))
 	}
 	rows := v.rows(s.tenant, asOf)
 	s.mu.Unlock()
