@@ -3,49 +3,51 @@ package teamogysim
 import (
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // serveREST is the gateway in front of the API.
 func (s *Simulator) serveREST(w http.ResponseWriter, r *http.Request) {
-	s.pass(w, r, operation(r), true, func(a *answer) { s.route(a, r) })
+	s.pass(w, r, operation(r), true, func(a *answer, set *settings) { s.route(a, r, set) })
 }
 
 // serveFile is the gateway in front of attachments, on which there is no quota.
 func (s *Simulator) serveFile(w http.ResponseWriter, r *http.Request) {
-	s.pass(w, r, "GET /files", false, func(a *answer) { s.giveFile(a, r) })
+	s.pass(w, r, "GET /files", false, func(a *answer, set *settings) { s.giveFile(a, r, set) })
 }
 
 // pass lets a request through to what serves it: it counts, refuses over the
 // quota, lets faults strike and holds back answers that are too large.
-func (s *Simulator) pass(w http.ResponseWriter, r *http.Request, op string, quota bool, serve func(*answer)) {
+func (s *Simulator) pass(w http.ResponseWriter, r *http.Request, op string, quota bool, serve func(*answer, *settings)) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	a := newAnswer()
 
 	s.mu.Lock()
 	set := s.settings
-	refused := quota && s.refuse(a)
+	refused := quota && s.refuse(a, r)
 	var f *fault
 	if !refused {
 		f = s.faults.take(op)
 	}
 	release := s.faults.release
 	s.mu.Unlock()
-	_ = set
 
 	switch {
 	case refused:
 	case f.before():
 		f.answer(a)
 	default:
-		serve(a)
-		if a.body.Len() > maxAnswer {
+		serve(a, set)
+		if a.body.Len() > set.AnswerLimitBytes {
 			a.reset()
-			a.fail(http.StatusRequestEntityTooLarge, "the answer is larger than 10 MB; ask for fewer rows, columns or properties")
+			a.fail(set.TooLargeStatus, "the answer is larger than %s; ask for fewer rows, columns or properties", size(set.AnswerLimitBytes))
 		}
 		if f != nil && f.kind.reach == reachAnswer {
 			f.answer(a)
 		}
 	}
+
+	a.shapeError(set.ErrorBody)
 
 	label := f.label(a)
 	s.mu.Lock()
@@ -55,16 +57,53 @@ func (s *Simulator) pass(w http.ResponseWriter, r *http.Request, op string, quot
 	f.send(w, r, a, release)
 }
 
-// refuse answers a request that is over the quota. The caller holds the lock.
-func (s *Simulator) refuse(a *answer) bool {
-	set := s.settings
-	wait, refused := s.quota.refuse(s.clock.now(), set.RequestsPerMinute, s.timeScale)
-	if !refused {
-		return false
+// route checks where the request comes from, the API key and the unit, then
+// hands the request to its entity.
+func (s *Simulator) route(a *answer, r *http.Request, set *settings) {
+	unit, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/rest/v1/"), "/")
+	if !s.admit(a, r, set) || !s.inScope(a, r.Method, "/"+path, set) {
+		return
 	}
-	a.fail(set.QuotaStatus, "too many requests: the quota is %d a minute", set.RequestsPerMinute)
-	if set.QuotaRetryAfter {
-		a.Header().Set("Retry-After", strconv.Itoa(wholeSeconds(s.clock.forCaller(wait))))
+	if set.RequiredHeader != "" && r.Header.Get(set.RequiredHeader) == "" {
+		a.fail(http.StatusBadRequest, "the header %s is missing", set.RequiredHeader)
+		return
 	}
-	return true
+	if unit != strconv.Itoa(s.unit) {
+		a.fail(set.UnknownUnitStatus, "no business unit %q", unit)
+		return
+	}
+	query, err := parseQuery(r.URL.RawQuery, set.PlusInQuery)
+	if err != nil {
+		a.fail(http.StatusBadRequest, "%v", err)
+		return
+	}
+	if view, ok := strings.CutPrefix(path, "views/"); ok {
+		s.serveView(a, r, view, query, set)
+		return
+	}
+	switch path {
+	case "documents":
+		s.serveDocuments(a, r, query, set)
+	case "companies":
+		s.serveCompanies(a, r, query, set)
+	case "agencies":
+		s.serveNamed(a, r, query, set, agencyRows)
+	case "users":
+		s.serveNamed(a, r, query, set, userRows)
+	default:
+		a.fail(http.StatusNotFound, "no such resource: %s", path)
+	}
+}
+
+// operation names a request for counters and faults: "POST /documents".
+func operation(r *http.Request) string {
+	_, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/rest/v1/"), "/")
+	return r.Method + " /" + path
+}
+
+func size(bytes int) string {
+	if bytes%(1<<20) == 0 {
+		return strconv.Itoa(bytes>>20) + " MB"
+	}
+	return strconv.Itoa(bytes) + " bytes"
 }

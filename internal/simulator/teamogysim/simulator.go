@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -21,24 +20,26 @@ import (
 // Simulator is one simulated tenant. It is safe for concurrent use.
 type Simulator struct {
 	unit                int
-	apiKey              string
 	timeScale           float64
 	clock               *clock
 	logger              *slog.Logger
 	control             bool
 	controlFromAnywhere bool
-	initial             settings
+	initial             *settings
+	initialToken        *token
 	initialStatuses     []string
 	page                page
 
 	mu       sync.Mutex
-	settings settings
+	settings *settings
 	statuses []string
-	rights   rightSet
+	token    *token
 	tenant   *tenant
-	quota    quota
+	quotas   map[string]*quota // by who shares one
 	counters *counters
 	faults   *faults
+	edits    map[int64][]edit // by document, for after it is read
+	shuffles uint64           // requests so far that were answered in a shuffled order
 	epoch    string
 	resets   int
 }
@@ -48,7 +49,6 @@ type Simulator struct {
 func New(c Config) *Simulator {
 	s := &Simulator{
 		unit:                c.Unit,
-		apiKey:              c.APIKey,
 		timeScale:           c.TimeScale,
 		logger:              c.Logger,
 		control:             c.Control,
@@ -74,7 +74,11 @@ func New(c Config) *Simulator {
 	if s.initialStatuses == nil {
 		s.initialStatuses = DefaultStatuses()
 	}
-	if err := s.initial.check(); err != nil {
+	var err error
+	if s.initialToken, err = newToken(c); err == nil {
+		err = s.initial.check()
+	}
+	if err != nil {
 		// Only tests get here: the program that is shipped takes DefaultConfig,
 		// and of what check looks at it sets RequestsPerMinute, to a constant.
 		panic("teamogysim: " + err.Error())
@@ -89,14 +93,16 @@ func (s *Simulator) Reset() {
 	defer s.mu.Unlock()
 	s.settings = s.initial
 	s.statuses = slices.Clone(s.initialStatuses)
-	s.rights = allRights()
+	s.token = s.initialToken
 	s.tenant = newTenant(s.unit)
-	s.quota = quota{}
+	s.tenant.register(s.settings)
+	s.quotas = map[string]*quota{}
 	s.counters = newCounters()
 	if s.faults != nil {
 		s.faults.clear()
 	}
 	s.faults = newFaults()
+	s.edits, s.shuffles = map[int64][]edit{}, 0
 	s.clock.reset()
 	s.resets++
 	// The page tells a tenant from the one before it by the epoch.
@@ -116,52 +122,4 @@ func (s *Simulator) Handler() http.Handler {
 		mux.Handle("/_sim/", s.controlHandler())
 	}
 	return mux
-}
-
-// route checks the unit and the token, then hands the request to its entity.
-func (s *Simulator) route(a *answer, r *http.Request) {
-	unit, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/rest/v1/"), "/")
-	if !s.authenticated(r) {
-		a.Header().Set("WWW-Authenticate", "Bearer")
-		a.fail(http.StatusUnauthorized, "missing or unknown API key")
-		return
-	}
-	if unit != strconv.Itoa(s.unit) {
-		a.fail(http.StatusNotFound, "no business unit %q", unit)
-		return
-	}
-	query, err := parseQuery(r.URL.RawQuery)
-	if err != nil {
-		a.fail(http.StatusBadRequest, "%v", err)
-		return
-	}
-	if view, ok := strings.CutPrefix(path, "views/"); ok {
-		s.serveView(a, r, view, query)
-		return
-	}
-	switch path {
-	case "documents":
-		s.serveDocuments(a, r, query)
-	case "companies":
-		s.serveCompanies(a, r, query)
-	case "agencies":
-		s.serveNamed(a, r, query, agencyRows)
-	case "users":
-		s.serveNamed(a, r, query, userRows)
-	default:
-		a.fail(http.StatusNotFound, "no such resource: %s", path)
-	}
-}
-
-func (s *Simulator) authenticated(r *http.Request) bool {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return ok && token != "" && (s.apiKey == "" || token == s.apiKey)
-}
-
-// operation names a request for counters and faults: "POST /documents".
-func operation(r *http.Request) string {
-	_, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/rest/v1/"), "/")
-	return r.Method + " /" + path
 }
