@@ -13,8 +13,8 @@ import (
 // maxControlBody bounds a request to the control API in bytes.
 const maxControlBody = 256 << 20
 
-// registerControl adds the control API: seeding, inspection, faults and
-// forced outcomes. It answers loopback callers only.
+// registerControl adds the control API: seeding, inspection, time, quotas,
+// faults and forced outcomes. It answers loopback callers only.
 func (s *Simulator) registerControl(mux *http.ServeMux) {
 	for pattern, handle := range map[string]func(*http.Request) (any, error){
 		"GET /_sim/health":       s.simHealth,
@@ -25,13 +25,21 @@ func (s *Simulator) registerControl(mux *http.ServeMux) {
 		"GET /_sim/counters":     s.simCounters,
 		"POST /_sim/faults":      s.simAddFault,
 		"GET /_sim/faults":       s.simFaults,
+		"GET /_sim/faults/names": s.simFaultNames,
 		"DELETE /_sim/faults":    s.simClearFaults,
+		"GET /_sim/clock":        s.simClock,
+		"POST /_sim/clock":       s.simMoveClock,
+		"GET /_sim/limits":       s.simLimits,
+		"POST /_sim/limits":      s.simSetLimits,
 		"POST /_sim/permissions": s.simPermissions,
 		"POST /_sim/verdict":     s.simVerdict,
 		"GET /_sim/verdict":      s.simVerdicts,
 		"POST /_sim/hold":        s.simHold,
 		"POST /_sim/release":     s.simRelease,
 	} {
+		mux.Handle(pattern, s.control(handle))
+	}
+	for pattern, handle := range s.authControls() {
 		mux.Handle(pattern, s.control(handle))
 	}
 	mux.Handle("GET /_sim/invoices/{ksefNumber}", loopbackOnly(http.HandlerFunc(s.simRaw)))
@@ -78,6 +86,7 @@ var done = map[string]bool{"ok": true}
 func (s *Simulator) simHealth(*http.Request) (any, error) {
 	return map[string]any{
 		"status": "ok", "now": stamp(s.now()), "timeScale": s.cfg.TimeScale, "limits": s.cfg.Limits,
+		"environment": s.cfg.Environment,
 	}, nil
 }
 
@@ -165,24 +174,6 @@ func (s *Simulator) simCounters(*http.Request) (any, error) {
 	return map[string]any{"requests": requests, "tooManyRequests": s.tooManyRequests}, nil
 }
 
-func (s *Simulator) simAddFault(r *http.Request) (any, error) {
-	var f Fault
-	if err := read(r, &f); err != nil {
-		return nil, err
-	}
-	return s.faults.add(f)
-}
-
-func (s *Simulator) simFaults(*http.Request) (any, error) {
-	list, fired := s.faults.all()
-	return map[string]any{"faults": list, "fired": fired}, nil
-}
-
-func (s *Simulator) simClearFaults(*http.Request) (any, error) {
-	s.faults.clear()
-	return done, nil
-}
-
 // simPermissions sets what a context may do; null restores the default. As in
 // KSeF, issued access tokens keep what they have; dropTokens makes them
 // invalid instead.
@@ -264,11 +255,7 @@ func (s *Simulator) simRelease(r *http.Request) (any, error) {
 	s.lock(now)
 	defer s.mu.Unlock()
 	delete(s.held, number)
-	for _, i := range s.pending {
-		if i.invoice.number == number && i.dueAt.Before(now) {
-			i.dueAt = now
-		}
-	}
+	s.pending.release(number, now)
 	return done, nil
 }
 

@@ -43,7 +43,7 @@ const (
 	maxPackageBytes = 1_000_000_000
 )
 
-// Types of compression.
+// Types of compression, of exports and of packages.
 const (
 	compressionZip   = "Zip"
 	compressionTarGz = "TarGz"
@@ -147,7 +147,7 @@ func (s *Simulator) orderExport(c *call) (*reply, error) {
 	if s.runningExports(c) >= maxExports {
 		return nil, refuse(21182, fmt.Sprintf("Trwa już %d eksportów, więcej naraz nie można.", maxExports))
 	}
-	wrongHash := s.disturb(c, e)
+	wrongHash := s.disturbExport(c, e)
 	if e.code == exportDone && !e.stuck {
 		e.content = &exportPackage{kept: s.store.exports.kept, order: packageOrder{
 			key: key, iv: iv, compression: compression, metadataOnly: body.OnlyMetadata, partBytes: s.cfg.ExportPartBytes,
@@ -159,9 +159,9 @@ func (s *Simulator) orderExport(c *call) (*reply, error) {
 	return jsonReply(http.StatusCreated, map[string]any{"referenceNumber": e.ref})
 }
 
-// disturb lets the faults of exports happen to a new one and says whether a part
+// disturbExport lets the faults of exports happen to a new one and says whether a part
 // shall have wrong hashes.
-func (s *Simulator) disturb(c *call, e *export) (wrongHash bool) {
+func (s *Simulator) disturbExport(c *call, e *export) (wrongHash bool) {
 	if c.strike(faultExportStuck) != nil {
 		e.stuck = true
 	}

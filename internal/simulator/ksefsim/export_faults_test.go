@@ -1,6 +1,7 @@
 package ksefsim
 
 import (
+	"bytes"
 	"net/http"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func TestPartHashWrong_isAboutOnePartOfOneExport(t *testing.T) {
 	parts := partsOf(o.ready())
 	for i, p := range parts {
 		a := w.do(http.MethodGet, p["url"].(string), "", nil)
-		plain, err := decrypt(o.key, o.iv, a.body)
+		plain, err := decrypt(o.key, o.iv, bytes.Clone(a.body))
 		require.NoError(t, err, "it can be decrypted all the same")
 		last := i == len(parts)-1
 		assert.Equal(t, last, hashBase64(a.body) != p["encryptedPartHash"])

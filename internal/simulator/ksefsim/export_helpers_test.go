@@ -75,7 +75,7 @@ func (o *orderedExport) contents(pack map[string]any) (names []string, files map
 	for i, p := range parts {
 		a := o.do(http.MethodGet, p["url"].(string), "", nil)
 		require.Equal(o.t, 200, a.status, "%s", a.body)
-		plain, err := decrypt(o.key, o.iv, a.body)
+		plain, err := decrypt(o.key, o.iv, bytes.Clone(a.body))
 		require.NoError(o.t, err)
 		assert.EqualValues(o.t, i+1, p["ordinalNumber"])
 		assert.EqualValues(o.t, len(a.body), p["encryptedPartSize"])

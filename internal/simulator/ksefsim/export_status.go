@@ -133,13 +133,7 @@ func partName(ref string, ordinal int, compression string) string {
 
 // partLink makes an unauthenticated link to a part; each one is new.
 func (s *Simulator) partLink(c *call, ref, name string, until time.Time) string {
-	path := "/storage/01/" + strings.ToLower(ref) + "/" + exportPartKind + "/" + url.PathEscape(name)
-	q := url.Values{
-		"sv": {"2025-01-05"}, "st": {c.now.UTC().Format(time.RFC3339)}, "se": {until.UTC().Format(time.RFC3339)},
-		"sr": {"b"}, "sp": {"r"}, "sk": {randomHex(8)},
-	}
-	q.Set("sig", s.linkCode(path, q.Get("se"), q.Get("sk")))
-	return c.baseURL + path + "?" + q.Encode()
+	return s.storageLink(c, "/storage/01/"+strings.ToLower(ref)+"/"+exportPartKind+"/"+url.PathEscape(name), linkRead, until)
 }
 
 // exportPart serves a part to whoever has its link, which was checked already.

@@ -104,6 +104,8 @@ func withGroups(limits, groups map[string]RateLimit) (map[string]RateLimit, erro
 type limiter struct {
 	scale float64
 
+	initial map[string]RateLimit
+
 	mu        sync.Mutex
 	standard  map[string]RateLimit
 	byContext map[string]map[string]RateLimit // where a context has its own
@@ -118,7 +120,7 @@ type requests struct {
 }
 
 func newLimiter(limits map[string]RateLimit, scale float64) *limiter {
-	return &limiter{standard: limits, scale: scale, seen: map[string]*requests{}, byContext: map[string]map[string]RateLimit{}}
+	return &limiter{initial: limits, standard: limits, scale: scale, seen: map[string]*requests{}, byContext: map[string]map[string]RateLimit{}}
 }
 
 func (l *limiter) window(d time.Duration) time.Duration {
@@ -251,10 +253,18 @@ func (l *limiter) sweep(now time.Time) {
 	}
 }
 
-// reset forgets every request and every context's own quotas.
+// forget forgets every request; the quotas stay.
+func (l *limiter) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen = map[string]*requests{}
+}
+
+// reset forgets every request and goes back to the quotas of the beginning.
 func (l *limiter) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.standard = l.initial
 	l.seen, l.byContext = map[string]*requests{}, map[string]map[string]RateLimit{}
 }
 
@@ -264,20 +274,4 @@ func (s *Simulator) rateLimits(c *call) (*reply, error) {
 	shown["anonymous"] = RateLimit{60, -1, -1}
 	shown["global"] = RateLimit{-1, -1, -1}
 	return jsonReply(http.StatusOK, shown)
-}
-
-// contextLimits answers GET /limits/context.
-func (s *Simulator) contextLimits(*call) (*reply, error) {
-	session := map[string]any{
-		"maxInvoiceSizeInMB": 1, "maxInvoiceWithAttachmentSizeInMB": 3, "maxInvoices": maxSessionInvoices,
-	}
-	return jsonReply(http.StatusOK, map[string]any{"onlineSession": session, "batchSession": session})
-}
-
-// subjectLimits answers GET /limits/subject.
-func (s *Simulator) subjectLimits(*call) (*reply, error) {
-	return jsonReply(http.StatusOK, map[string]any{
-		"enrollment":  map[string]any{"maxEnrollments": 300},
-		"certificate": map[string]any{"maxCertificates": 100},
-	})
 }

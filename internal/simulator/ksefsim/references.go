@@ -14,9 +14,11 @@ const (
 	kindChallenge = "CR"
 	kindAuth      = "AU"
 	kindSession   = "SO"
+	kindBatch     = "SB"
 	kindInvoice   = "EE"
 	kindUPO       = "EU"
 	kindExport    = "EH"
+	kindToken     = "EC" // KSeF tokens
 )
 
 var (
@@ -60,6 +62,19 @@ func crc8(s string) byte {
 		}
 	}
 	return crc
+}
+
+// validNIPChecksum says whether the last digit of a NIP is the checksum of the
+// others: weights 6 5 7 2 3 4 5 6 7, modulo 11; 10 is no checksum.
+func validNIPChecksum(nip string) bool {
+	if !nipPattern.MatchString(nip) {
+		return false
+	}
+	sum := 0
+	for i, weight := range []int{6, 5, 7, 2, 3, 4, 5, 6, 7} {
+		sum += weight * int(nip[i]-'0')
+	}
+	return sum%11 == int(nip[9]-'0')
 }
 
 // stamp writes a time as the API does: UTC, offset +00:00, up to 7 fractional
