@@ -160,9 +160,9 @@ func (s *Simulator) closeBatch(c *call) (*reply, error) {
 	if !slices.Contains([]int{sessionBadPackage, sessionBadKey, sessionTooMany, sessionBadArchive, sessionBadPart}, failure) {
 		result = s.unpack(n, limits)
 	}
-	now := s.now()
-	s.lock(now)
+	s.lock(s.now())
 	defer s.mu.Unlock()
+	now := s.now() // read under the lock: no query has seen a later high-water mark
 	n.batch.forget()
 	n.batch.unpacking = false
 	if s.sessions[n.ref] != n {
