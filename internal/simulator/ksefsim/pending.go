@@ -73,7 +73,9 @@ func (s *Simulator) enter(c *call, i *sentInvoice, now time.Time) {
 	i.ordinal = len(n.invoices)
 	s.disturb(c, i)
 	if v := s.takeVerdict(i.invoice.number); v != nil {
-		i.forced = v
+		if v.Code != 0 {
+			i.forced = v
+		}
 		i.dueAt = i.dueAt.Add(time.Duration(v.DelaySeconds * float64(time.Second) / s.cfg.TimeScale))
 	}
 	s.pending.add(i)
