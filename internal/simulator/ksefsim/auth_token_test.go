@@ -42,7 +42,7 @@ func (w *world) shownKey(usage string) (*rsa.PublicKey, string) {
 	return public, id
 }
 
-func wrap(t *testing.T, key *rsa.PublicKey, plain string) string {
+func wrap(t testing.TB, key *rsa.PublicKey, plain string) string {
 	t.Helper()
 	text, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, key, []byte(plain), nil)
 	require.NoError(t, err)

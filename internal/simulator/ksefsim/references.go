@@ -14,8 +14,10 @@ const (
 	kindChallenge = "CR"
 	kindAuth      = "AU"
 	kindSession   = "SO"
+	kindBatch     = "SB"
 	kindInvoice   = "EE"
 	kindUPO       = "EU"
+	kindExport    = "EH"
 	kindToken     = "EC" // KSeF tokens
 )
 

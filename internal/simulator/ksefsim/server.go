@@ -8,17 +8,18 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Limits on request bodies in bytes. An invoice of 3 MB arrives as about 4 MB
-// of Base64.
+// Limits on request bodies in bytes. An invoice of 10 MB, the most that a
+// context's limits can be set to, arrives as about 13 MB of Base64.
 const (
 	maxBody     = 64 << 10
 	maxAuthBody = 512 << 10
-	maxSendBody = 6 << 20
+	maxSendBody = 15 << 20
 )
 
 // operation is one endpoint.
@@ -29,6 +30,7 @@ type operation struct {
 	anyOf   []string // permissions of which one is needed
 	group   string   // quota group; "" for none
 	maxBody int64
+	streams bool // the handler reads the body itself
 	handle  func(*call) (*reply, error)
 }
 
@@ -42,6 +44,19 @@ type call struct {
 	body    []byte
 	baseURL string
 	faults  *faultList
+
+	warnings []string
+}
+
+// warn adds a warning to the answer's X-System-Warning.
+func (c *call) warn(code, text string) { c.warnings = append(c.warnings, "["+code+"]: "+text) }
+
+// feature says whether the caller asked for strictness that KSeF has only
+// announced (X-KSeF-Feature).
+func (c *call) feature(name string) bool {
+	return slices.ContainsFunc(c.r.Header.Values("X-KSeF-Feature"), func(value string) bool {
+		return slices.ContainsFunc(strings.Split(value, ","), func(one string) bool { return strings.TrimSpace(one) == name })
+	})
 }
 
 // reply is an answer before it is written, so that a fault can still take it
@@ -168,6 +183,9 @@ func (s *Simulator) attempt(op *operation, r *http.Request) (*reply, error) {
 	if len(op.anyOf) > 0 && !c.token.may(op.anyOf...) {
 		return nil, missingPermission(op.anyOf, c.token.permissions)
 	}
+	if op.streams {
+		return op.handle(c)
+	}
 	limit := op.maxBody
 	if limit == 0 {
 		limit = maxBody
@@ -180,7 +198,11 @@ func (s *Simulator) attempt(op *operation, r *http.Request) (*reply, error) {
 		return nil, invalid("Przekroczono dozwolony rozmiar treści żądania.")
 	}
 	c.body, c.now = body, s.now()
-	return op.handle(c)
+	out, err := op.handle(c)
+	if out != nil && len(c.warnings) > 0 {
+		out.setHeader("X-System-Warning", strings.Join(c.warnings, " | "))
+	}
+	return out, err
 }
 
 // decode reads a JSON body into v.

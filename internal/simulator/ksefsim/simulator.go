@@ -58,6 +58,11 @@ type Config struct {
 	// ExportDelay is how long an export is prepared. Default 1 s.
 	ExportDelay time.Duration
 
+	// FA3Schema is the path of the official FA(3) schema, against which invoices
+	// are validated then (xmllint must be installed); "" means structural rules
+	// only.
+	FA3Schema string
+
 	// ExportPartBytes is the size of an export's parts before encryption; 0
 	// means 50 MB. UPOPageSize is the number of invoices on a page of a session's
 	// UPO; 0 means 10,000.
@@ -81,6 +86,7 @@ type Simulator struct {
 	warsaw *time.Location
 	secret [32]byte // signs tokens and links
 	keys   *keyring
+	schema *schemaChecker // nil without one
 	limits *limiter
 
 	authority *authority
@@ -101,7 +107,7 @@ type state struct {
 	sessions     map[string]*session
 	sessionOrder []*session
 	unfinished   []*session // not yet in an end state
-	pending      []*sentInvoice
+	pending      waitingLine
 	submissions  []*sentInvoice
 
 	store    store
@@ -179,6 +185,11 @@ func New(c Config) (*Simulator, error) {
 	if s.keys, err = newKeyring(s.now()); err != nil {
 		return nil, err
 	}
+	if c.FA3Schema != "" {
+		if s.schema, err = newSchemaChecker(c.FA3Schema); err != nil {
+			return nil, fmt.Errorf("ksefsim: %w", err)
+		}
+	}
 	if s.authority, err = newAuthority(s.now()); err != nil {
 		return nil, err
 	}
@@ -207,6 +218,7 @@ func (s *Simulator) Handler() http.Handler {
 		mux.Handle(method+" /v2"+path, s.serve(op))
 	}
 	mux.Handle("GET /storage/{area}/{session}/{kind}/{file}", s.serve(s.storageOperation()))
+	mux.Handle("PUT /storage/{area}/{session}/{kind}/{file}", s.serve(s.uploadOperation()))
 	mux.Handle("/", s.serve(&operation{name: "unknown", open: true, handle: func(c *call) (*reply, error) {
 		return nil, &failure{status: http.StatusNotFound, detail: "No such resource: " + c.r.Method + " " + c.r.URL.Path}
 	}}))
