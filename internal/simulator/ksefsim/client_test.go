@@ -28,6 +28,7 @@ const (
 	otherNIP  = "1111111111"
 	thirdNIP  = "2222222222"
 	testStart = "2026-11-23T10:00:00Z"
+	minute    = time.Minute
 )
 
 // clock is a hand-moved clock.
@@ -73,7 +74,9 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 	require.NoError(t, err)
 	server := httptest.NewServer(sim.Handler())
 	t.Cleanup(server.Close)
-	return &world{t: t, sim: sim, server: server, clock: c, http: server.Client()}
+	w := &world{t: t, sim: sim, server: server, clock: c, http: server.Client()}
+	t.Cleanup(w.witness)
+	return w
 }
 
 // answer is what came back.

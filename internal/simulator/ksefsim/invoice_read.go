@@ -32,6 +32,8 @@ type invoice struct {
 	sections   []string          // children of the root, in order
 	doctype    bool
 	processing bool // has a processing instruction
+
+	discouraged bool // has a character that W3C advises against
 }
 
 // party is somebody on an invoice.

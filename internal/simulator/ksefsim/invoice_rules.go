@@ -61,6 +61,7 @@ func (i *sentInvoice) read(plain []byte) {
 	i.plain, i.hash = plain, hexSHA256(plain)
 	var problem error
 	i.invoice, problem = readInvoice(plain)
+	i.invoice.discouraged = hasDiscouraged(plain)
 	i.early = checkFile(plain, problem)
 }
 
@@ -87,15 +88,14 @@ func checkFile(data []byte, readError error) *outcome {
 	if readError != nil {
 		return file("Plik nie jest poprawnym dokumentem XML.")
 	}
-	for _, r := range string(data) {
-		if discouraged(r) {
-			return content("Plik zawiera niedozwolony znak.")
-		}
-	}
 	return nil
 }
 
-// discouraged says whether W3C advises against a character; TEST refuses them.
+// hasDiscouraged says whether a document holds a character that W3C advises
+// against. TEST and DEMO refuse it; production has put that off and warns.
+func hasDiscouraged(data []byte) bool { return strings.ContainsFunc(string(data), discouraged) }
+
+// discouraged says whether W3C advises against a character.
 func discouraged(r rune) bool {
 	return (r >= 0x7f && r <= 0x84) || (r >= 0x86 && r <= 0x9f) || (r >= 0xfdd0 && r <= 0xfdef) ||
 		(r >= 0xfffe && r&0xfffe == 0xfffe)
@@ -103,7 +103,7 @@ func discouraged(r rune) bool {
 
 // judge applies the rules to an invoice that falls due. The lock must be held.
 func (s *Simulator) judge(i *sentInvoice) outcome {
-	if i.forced != nil && i.forced.Code != 0 && (i.forced.Code != invoiceAccepted || i.plain != nil) {
+	if i.forced != nil && i.forced.Code != 0 && (i.forced.Code != invoiceAccepted || i.document.deflated != nil) {
 		return outcome{code: i.forced.Code, details: i.forced.Details, extensions: i.forced.Extensions}
 	}
 	if i.early != nil {
@@ -135,8 +135,10 @@ func (s *Simulator) checkStructure(i *sentInvoice) []string {
 	switch {
 	case !simulated:
 		return []string{"Symulator nie sprawdza struktury " + form.SystemCode + "."}
-	case v.processing:
+	case v.processing && s.cfg.Environment != EnvironmentProduction:
 		return []string{"Instrukcja przetwarzania jest niedozwolona."}
+	case v.discouraged && s.cfg.Environment != EnvironmentProduction:
+		return []string{"Plik zawiera niedozwolony znak."}
 	case v.doctype:
 		return []string{"Deklaracja DOCTYPE jest niedozwolona."}
 	case v.root.Local != "Faktura" || v.root.Space != namespace:
@@ -145,6 +147,9 @@ func (s *Simulator) checkStructure(i *sentInvoice) []string {
 		return []string{"KodFormularza nie zgadza się ze strukturą " + form.SystemCode + " wskazaną przy otwarciu sesji."}
 	}
 	problems := checkSections(v.sections)
+	if i.strictNIP || i.session.strictNIP || s.cfg.Environment == EnvironmentProduction {
+		problems = append(problems, checkNIPs(v)...)
+	}
 	need := func(path string, good func(string) bool) {
 		text, present := v.values[path]
 		switch {
@@ -179,6 +184,38 @@ func (s *Simulator) checkStructure(i *sentInvoice) []string {
 	need("Fa/RodzajFaktury", func(text string) bool { return invoiceTypes[text] != "" })
 	if len(problems) == 0 && v.issueDate > s.warsawDay(i.sentAt) {
 		problems = append(problems, "Data wystawienia (P_1) jest późniejsza niż data przyjęcia faktury.")
+	}
+	return problems
+}
+
+// checkNIPs checks the check digits of every NIP among the parties, as
+// production does, and TEST on request.
+func checkNIPs(v invoice) []string {
+	var problems []string
+	check := func(element, nip string) {
+		if nipPattern.MatchString(nip) && !validNIPChecksum(nip) {
+			problems = append(problems, element+": niepoprawna suma kontrolna NIP "+nip+".")
+		}
+	}
+	check("Podmiot1", v.sellerNIP)
+	parties := append([]party{v.buyer}, v.third...)
+	if v.authorized != nil {
+		parties = append(parties, *v.authorized)
+	}
+	for n, p := range parties {
+		element := "Podmiot3"
+		switch {
+		case n == 0:
+			element = "Podmiot2"
+		case n > len(v.third):
+			element = "PodmiotUpowazniony"
+		}
+		switch p.idType {
+		case "Nip":
+			check(element, p.id)
+		case "InternalId":
+			check(element, p.id[:min(10, len(p.id))])
+		}
 	}
 	return problems
 }

@@ -1,6 +1,7 @@
 package ksefsim
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rsa"
@@ -58,6 +59,7 @@ type session struct {
 	validUntil time.Time     // of a batch session: end of the time for its parts
 	closedAt   time.Time     // zero while open
 	batch      *batchPackage // nil for an online session
+	strictNIP  bool          // whoever opened it asked for check digits to be checked
 
 	key, iv   []byte
 	keyBroken bool // the key cannot be used: shows as 415 after a while
@@ -104,7 +106,7 @@ func (s *Simulator) newSession(c *call, kind string, form formCode, e *encryptio
 	}
 	n := &session{
 		ref: newReference(kind, c.now), auth: c.token.auth, form: form, created: c.now, updated: c.now,
-		iv: iv, code: sessionOpen, byRef: map[string]*sentInvoice{}, byNumber: map[string]*record{},
+		strictNIP: c.feature("subject-identifier-validation"), iv: iv, code: sessionOpen, byRef: map[string]*sentInvoice{}, byNumber: map[string]*record{},
 	}
 	for _, key := range keys {
 		if plain, err := rsa.DecryptOAEP(sha256.New(), nil, key.private, wrapped, nil); err == nil {
@@ -197,8 +199,16 @@ func (s *Simulator) sendInvoice(c *call) (*reply, error) {
 	inv := &sentInvoice{
 		ref: newReference(kindInvoice, c.now), session: n, sentAt: c.now,
 		declaredHash: body.InvoiceHash, offline: body.OfflineMode, correctedHash: corrected,
+		strictNIP: c.feature("subject-identifier-validation"),
 	}
 	inv.examine(cipherText, body.InvoiceSize)
+	if s.cfg.Environment == EnvironmentProduction && (inv.invoice.discouraged || inv.invoice.processing) {
+		c.warn("xml-002", "the document holds characters or instructions that will be refused")
+	}
+	if err := s.validate(context.WithoutCancel(c.r.Context()), []*sentInvoice{inv}); err != nil {
+		return nil, err
+	}
+	inv.examined()
 
 	s.lock(c.now)
 	defer s.mu.Unlock()

@@ -104,6 +104,8 @@ func withGroups(limits, groups map[string]RateLimit) (map[string]RateLimit, erro
 type limiter struct {
 	scale float64
 
+	initial map[string]RateLimit
+
 	mu        sync.Mutex
 	standard  map[string]RateLimit
 	byContext map[string]map[string]RateLimit // where a context has its own
@@ -118,7 +120,7 @@ type requests struct {
 }
 
 func newLimiter(limits map[string]RateLimit, scale float64) *limiter {
-	return &limiter{standard: limits, scale: scale, seen: map[string]*requests{}, byContext: map[string]map[string]RateLimit{}}
+	return &limiter{initial: limits, standard: limits, scale: scale, seen: map[string]*requests{}, byContext: map[string]map[string]RateLimit{}}
 }
 
 func (l *limiter) window(d time.Duration) time.Duration {
@@ -251,10 +253,18 @@ func (l *limiter) sweep(now time.Time) {
 	}
 }
 
-// reset forgets every request and every context's own quotas.
+// forget forgets every request; the quotas stay.
+func (l *limiter) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen = map[string]*requests{}
+}
+
+// reset forgets every request and goes back to the quotas of the beginning.
 func (l *limiter) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.standard = l.initial
 	l.seen, l.byContext = map[string]*requests{}, map[string]map[string]RateLimit{}
 }
 

@@ -17,6 +17,8 @@ const (
 	kindBatch     = "SB"
 	kindInvoice   = "EE"
 	kindUPO       = "EU"
+	kindExport    = "EH"
+	kindToken     = "EC" // KSeF tokens
 )
 
 var (

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +44,19 @@ type call struct {
 	body    []byte
 	baseURL string
 	faults  *faultList
+
+	warnings []string
+}
+
+// warn adds a warning to the answer's X-System-Warning.
+func (c *call) warn(code, text string) { c.warnings = append(c.warnings, "["+code+"]: "+text) }
+
+// feature says whether the caller asked for strictness that KSeF has only
+// announced (X-KSeF-Feature).
+func (c *call) feature(name string) bool {
+	return slices.ContainsFunc(c.r.Header.Values("X-KSeF-Feature"), func(value string) bool {
+		return slices.ContainsFunc(strings.Split(value, ","), func(one string) bool { return strings.TrimSpace(one) == name })
+	})
 }
 
 // reply is an answer before it is written, so that a fault can still take it
@@ -184,7 +198,11 @@ func (s *Simulator) attempt(op *operation, r *http.Request) (*reply, error) {
 		return nil, invalid("Przekroczono dozwolony rozmiar treści żądania.")
 	}
 	c.body, c.now = body, s.now()
-	return op.handle(c)
+	out, err := op.handle(c)
+	if out != nil && len(c.warnings) > 0 {
+		out.setHeader("X-System-Warning", strings.Join(c.warnings, " | "))
+	}
+	return out, err
 }
 
 // decode reads a JSON body into v.

@@ -58,6 +58,11 @@ type Config struct {
 	// ExportDelay is how long an export is prepared. Default 1 s.
 	ExportDelay time.Duration
 
+	// FA3Schema is the path of the official FA(3) schema, against which invoices
+	// are validated then (xmllint must be installed); "" means structural rules
+	// only.
+	FA3Schema string
+
 	// ExportPartBytes is the size of an export's parts before encryption; 0
 	// means 50 MB. UPOPageSize is the number of invoices on a page of a session's
 	// UPO; 0 means 10,000.
@@ -81,8 +86,11 @@ type Simulator struct {
 	warsaw *time.Location
 	secret [32]byte // signs tokens and links
 	keys   *keyring
+	schema *schemaChecker // nil without one
 	limits *limiter
-	faults faultList
+
+	authority *authority
+	faults    faultList
 
 	mu sync.Mutex // guards everything below
 	state
@@ -177,6 +185,14 @@ func New(c Config) (*Simulator, error) {
 	if s.keys, err = newKeyring(s.now()); err != nil {
 		return nil, err
 	}
+	if c.FA3Schema != "" {
+		if s.schema, err = newSchemaChecker(c.FA3Schema); err != nil {
+			return nil, fmt.Errorf("ksefsim: %w", err)
+		}
+	}
+	if s.authority, err = newAuthority(s.now()); err != nil {
+		return nil, err
+	}
 	s.limits = newLimiter(limits, c.TimeScale)
 	return s, nil
 }
@@ -220,6 +236,7 @@ func (s *Simulator) reset() {
 	s.mu.Unlock()
 	s.limits.reset()
 	s.faults.reset()
+	s.authority.reinstate()
 	s.clock.setSkew(0)
 }
 
