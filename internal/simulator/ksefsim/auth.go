@@ -196,23 +196,24 @@ func (s *Simulator) barred(a *authentication) *denial {
 	return nil
 }
 
-// authStatus answers GET /auth/{ref} for seven days, then with 410. An
-// authentication token lives 45 minutes only, so whoever meets the 410 comes
-// with that of a later log-in: the simulator lets the same subject in the same
-// context read the status of each of its log-ins. To everybody else they do
-// not exist.
+// authStatus answers GET /auth/{ref} for seven days, then with 410. Only the
+// authentication token of the log-in itself reads its status, and that one
+// lives 45 minutes. So whoever meets the 410 comes with the token of a later
+// log-in: the simulator tells the same subject in the same context that there
+// was one, and nobody else.
 func (s *Simulator) authStatus(c *call) (*reply, error) {
 	ref := c.r.PathValue("ref")
-	asking := c.token.auth.identity()
 	s.lock(c.now)
 	defer s.mu.Unlock()
-	if a := s.auths[ref]; a != nil && a.identity() == asking {
-		if c.now.Sub(a.started) < statusLife {
-			return jsonReply(http.StatusOK, a.document(c.now))
-		}
-		return nil, gone("Status logowania można czytać przez 7 dni.")
+	a := s.auths[ref]
+	if a != nil && a == c.token.auth {
+		return jsonReply(http.StatusOK, a.document(c.now))
 	}
-	if owner, known := s.forgotten[ref]; known && owner == asking {
+	owner, past := s.forgotten[ref]
+	if a != nil && c.now.Sub(a.started) >= statusLife {
+		owner, past = a.identity(), true
+	}
+	if past && owner == c.token.auth.identity() {
 		return nil, gone("Status logowania można czytać przez 7 dni.")
 	}
 	return nil, refuse(21304, "Logowania "+ref+" nie ma.")

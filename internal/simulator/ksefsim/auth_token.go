@@ -45,11 +45,8 @@ type ksefToken struct {
 // the status.
 func (s *Simulator) authenticateToken(c *call) (*reply, error) {
 	var body struct {
-		Challenge         string `json:"challenge"`
-		ContextIdentifier *struct {
-			Type  string `json:"type"`
-			Value string `json:"value"`
-		} `json:"contextIdentifier"`
+		Challenge           string      `json:"challenge"`
+		ContextIdentifier   *typedValue `json:"contextIdentifier"`
 		EncryptedToken      string      `json:"encryptedToken"`
 		PublicKeyID         *string     `json:"publicKeyId"`
 		AuthorizationPolicy *allowedIPs `json:"authorizationPolicy"`

@@ -229,6 +229,7 @@ func TestTokens_controlRefusesWhatMeansNothing(t *testing.T) {
 		"of the Union":   {"context": map[string]any{"type": "NipVatUe", "value": testNIP + "-DE123456789"}},
 		"too long":       {"nip": testNIP, "token": string(make([]byte, 161))},
 		"unknown state":  {"nip": testNIP, "state": "Lost"},
+		"misspelt right": {"nip": testNIP, "permissions": []string{"InvoicesRead"}},
 		"unknown author": {"nip": testNIP, "author": map[string]any{"type": "Dog", "value": "Rex"}},
 	} {
 		assert.Equal(t, 400, w.do(http.MethodPost, "/_sim/tokens", "", body).status, name)

@@ -47,6 +47,13 @@ func (s *Simulator) simSetToken(r *http.Request) (any, error) {
 	if a := body.Author; a != nil && (!slices.Contains([]string{"Nip", "Pesel", "Fingerprint"}, a.Type) || a.Value == "") {
 		return nil, fmt.Errorf("author %+v: type must be Nip, Pesel or Fingerprint and value must be there", *a)
 	}
+	if body.Permissions != nil {
+		for _, p := range *body.Permissions {
+			if !slices.Contains(ownerPermissions, p) {
+				return nil, fmt.Errorf("permission %q: must be one of %q", p, ownerPermissions)
+			}
+		}
+	}
 	if body.State != "" && !slices.Contains(tokenStates, body.State) {
 		return nil, fmt.Errorf("state %q: must be one of %q", body.State, tokenStates)
 	}
