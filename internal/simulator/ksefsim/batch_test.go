@@ -1,13 +1,8 @@
 package ksefsim
 
 import (
-	"archive/tar"
-	"archive/zip"
 	"bytes"
-	"compress/flate"
-	"compress/gzip"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -235,141 +230,6 @@ func TestCloseBatch_refusesWhatIsNotThere(t *testing.T) {
 	assert.NotEmpty(t, doc["status"].(map[string]any)["details"])
 	cancelled := w.do(http.MethodGet, "/sessions?sessionType=Batch&statuses=Cancelled", late.access, nil).json(t)
 	assert.Len(t, cancelled["sessions"], 1)
-}
-
-func TestBatch_endsWithTheCodeOfWhatIsWrongWithThePackage(t *testing.T) {
-	w := newWorld(t, nil)
-	access := w.login(testNIP)
-	good := zipOf(t, files(fa3{number: "G"})...)
-	long := strings.Repeat("x", 125) + ".xml"
-	many := make([]packed, 10_001)
-	for i := range many {
-		many[i].name = itoa(i) + ".xml"
-	}
-	folder := append([]packed{{"dir/", nil}}, files(fa3{number: "F"})...)
-	broken := bytes.Clone(good)
-	broken[60] ^= 0xff
-	tarGz := func(b map[string]any) { b["batchFile"].(map[string]any)["compressionType"] = "TarGz" }
-	for name, tc := range map[string]struct {
-		archive []byte
-		change  func(map[string]any)
-		code    int
-	}{
-		"hash of the package": {good, func(b map[string]any) { b["batchFile"].(map[string]any)["fileHash"] = hashBase64(nil) }, 405},
-		"size of the package": {good, func(b map[string]any) { b["batchFile"].(map[string]any)["fileSize"] = len(good) + 1 }, 405},
-		"hash of a part": {good, func(b map[string]any) {
-			b["batchFile"].(map[string]any)["fileParts"].([]any)[0].(map[string]any)["fileHash"] = hashBase64(nil)
-		}, 405},
-		"key": {good, func(b map[string]any) {
-			b["encryption"].(map[string]any)["encryptedSymmetricKey"] = "AAAA"
-		}, 415},
-		"IV": {good, func(b map[string]any) {
-			b["encryption"].(map[string]any)["initializationVector"] = "AAAA"
-		}, 415},
-		"no archive":            {[]byte("dear sirs"), nil, 430},
-		"bad checksum":          {broken, nil, 430},
-		"cut":                   {good[:len(good)-10], nil, 430},
-		"zip called tar.gz":     {good, tarGz, 430},
-		"tar.gz called zip":     {tarGzOf(t, files(fa3{})...), nil, 430},
-		"cut tar.gz":            {tarGzOf(t, files(fa3{})...)[:100], tarGz, 430},
-		"folder":                {zipOf(t, folder...), nil, 430},
-		"folder in tar.gz":      {tarGzOf(t, packed{"a/b.xml", fa3{}.xml()}), tarGz, 430},
-		"path upwards":          {zipOf(t, packed{"../b.xml", fa3{}.xml()}), nil, 430},
-		"path from the root":    {tarGzOf(t, packed{"/b.xml", fa3{}.xml()}), tarGz, 430},
-		"path of Windows":       {zipOf(t, packed{`c:\b.xml`, fa3{}.xml()}), nil, 430},
-		"other kind of file":    {zipOf(t, packed{"b.pdf", []byte("%PDF")}), nil, 430},
-		"one name twice":        {zipOf(t, packed{"b.xml", fa3{}.xml()}, packed{"b.xml", fa3{number: "2"}.xml()}), nil, 430},
-		"name too long":         {zipOf(t, packed{long, fa3{}.xml()}), nil, 430},
-		"link":                  {linkIn(t, "zip"), nil, 430},
-		"link in tar.gz":        {linkIn(t, "tar.gz"), tarGz, 430},
-		"file larger than said": {lyingZip(t), nil, 430},
-		"file like a bomb":      {zipOf(t, packed{"b.xml", make([]byte, 16_000_000)}), nil, 430},
-		"archive like a bomb":   {zipOf(t, bombs(12)...), nil, 430},
-		"bomb in tar.gz":        {tarGzOf(t, bombs(12)...), tarGz, 430},
-		"more than 10,000":      {zipOf(t, many...), nil, 420},
-		"10,001 in tar.gz":      {tarGzOf(t, many...), tarGz, 420},
-		"nothing in it":         {zipOf(t), nil, 440},
-		"nothing in the tar.gz": {tarGzOf(t), tarGz, 440},
-		"no good invoice":       {zipOf(t, packed{"b.xml", []byte("<a/>")}), nil, 445},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := w.openBatch(access, tc.archive, 1, tc.change)
-			b.upload()
-			b.close()
-			assert.Equal(t, 150, statusCode(b.session()), "it does not show at once")
-			w.clock.Advance(2 * stepInTests)
-			doc := b.session()
-			assert.Equal(t, tc.code, statusCode(doc), "%v", doc)
-			assert.NotContains(t, doc, "upo")
-			if tc.code != 445 {
-				assert.EqualValues(t, 0, doc["invoiceCount"])
-				assert.Empty(t, b.list())
-			}
-		})
-	}
-	undecryptable := w.openBatch(access, good, 1, func(b map[string]any) {
-		part := b["batchFile"].(map[string]any)["fileParts"].([]any)[0].(map[string]any)
-		part["fileSize"], part["fileHash"] = 17, hashBase64(make([]byte, 17))
-	})
-	require.Equal(t, 201, undecryptable.put(1, make([]byte, 17)).status)
-	undecryptable.close()
-	w.clock.Advance(2 * stepInTests)
-	assert.Equal(t, 435, statusCode(undecryptable.session()))
-	failed := w.do(http.MethodGet, "/sessions?sessionType=Batch&statuses=Failed&pageSize=100", access, nil).json(t)
-	assert.NotEmpty(t, failed["sessions"])
-	assert.NotContains(t, failed["sessions"].([]any)[0], "validUntil", "only an online session closes by itself")
-}
-
-// linkIn is an archive with a link in it.
-func linkIn(t *testing.T, kind string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	if kind == "zip" {
-		z := zip.NewWriter(&b)
-		header := &zip.FileHeader{Name: "a.xml"}
-		header.SetMode(os.ModeSymlink | 0o777)
-		w, err := z.CreateHeader(header)
-		require.NoError(t, err)
-		_, err = w.Write([]byte("/etc/passwd"))
-		require.NoError(t, err)
-		require.NoError(t, z.Close())
-		return b.Bytes()
-	}
-	g := gzip.NewWriter(&b)
-	w := tar.NewWriter(g)
-	require.NoError(t, w.WriteHeader(&tar.Header{Name: "a.xml", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}))
-	require.NoError(t, w.Close())
-	require.NoError(t, g.Close())
-	return b.Bytes()
-}
-
-// lyingZip says of a large file that it is small.
-func lyingZip(t *testing.T) []byte {
-	t.Helper()
-	var packed, b bytes.Buffer
-	f, err := flate.NewWriter(&packed, flate.BestSpeed)
-	require.NoError(t, err)
-	_, err = f.Write(make([]byte, 10_000_000))
-	require.NoError(t, err)
-	require.NoError(t, f.Close())
-	z := zip.NewWriter(&b)
-	w, err := z.CreateRaw(&zip.FileHeader{
-		Name: "a.xml", Method: zip.Deflate, CompressedSize64: uint64(packed.Len()), UncompressedSize64: 100,
-	})
-	require.NoError(t, err)
-	_, err = w.Write(packed.Bytes())
-	require.NoError(t, err)
-	require.NoError(t, z.Close())
-	return b.Bytes()
-}
-
-// bombs are files each of which is allowed.
-func bombs(count int) []packed {
-	list := make([]packed, count)
-	for i := range list {
-		list[i] = packed{itoa(i) + ".xml", make([]byte, 10_000_000)}
-	}
-	return list
 }
 
 func TestBatch_judgesEachInvoiceLikeOneSentAlone(t *testing.T) {
