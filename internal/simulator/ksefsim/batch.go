@@ -1,6 +1,7 @@
 package ksefsim
 
 import (
+	"context"
 	"crypto/aes"
 	"fmt"
 	"net/http"
@@ -160,9 +161,12 @@ func (s *Simulator) closeBatch(c *call) (*reply, error) {
 	if !slices.Contains([]int{sessionBadPackage, sessionBadKey, sessionTooMany, sessionBadArchive, sessionBadPart}, failure) {
 		result = s.unpack(n, limits)
 	}
-	if err := s.validate(c.r.Context(), result.invoices); err != nil {
+	if err := s.validate(context.WithoutCancel(c.r.Context()), result.invoices); err != nil {
 		s.log.Error("ksef simulator: invoices of a package were not validated", "session", n.ref, "error", err)
 		result = unpackFailed(500, "Faktur nie udało się sprawdzić.")
+	}
+	for _, i := range result.invoices {
+		i.examined()
 	}
 	s.lock(s.now())
 	defer s.mu.Unlock()

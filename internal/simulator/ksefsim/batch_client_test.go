@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -150,9 +149,8 @@ func (w *world) sendBatch(access string, invoices ...fa3) *batchSender {
 
 // allowAttachments notifies that a taxpayer issues invoices with attachments.
 func (w *world) allowAttachments(nip string) {
-	w.sim.lock(w.sim.now())
-	defer w.sim.mu.Unlock()
-	w.sim.attachments[nip] = time.Time{}
+	w.t.Helper()
+	require.Equal(w.t, 200, w.do(http.MethodPost, "/testdata/attachment", "", map[string]any{"nip": nip}).status)
 }
 
 // list is every invoice of a session, page by page.

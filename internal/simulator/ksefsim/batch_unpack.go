@@ -56,6 +56,9 @@ func (s *Simulator) unpack(n *session, limits sessionLimits) unpacked {
 		examiners.Go(func() {
 			for i := range found {
 				s.examinePacked(i)
+				if s.schema == nil {
+					i.examined()
+				}
 			}
 		})
 	}
@@ -115,7 +118,7 @@ func (s *Simulator) checkBulk(i *sentInvoice) *outcome {
 			return &outcome{code: invoiceAttachment, details: []string{"Podatnik nie zgłosił wystawiania faktur z załącznikami."}}
 		}
 	}
-	if len(i.plain) > most {
+	if i.document.size > most {
 		return &outcome{code: invoiceFile, details: []string{"Przekroczono dozwolony rozmiar faktury (" + itoa(most) + " bajtów)."}}
 	}
 	return nil

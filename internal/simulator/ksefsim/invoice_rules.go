@@ -103,7 +103,7 @@ func discouraged(r rune) bool {
 
 // judge applies the rules to an invoice that falls due. The lock must be held.
 func (s *Simulator) judge(i *sentInvoice) outcome {
-	if i.forced != nil && i.forced.Code != 0 && (i.forced.Code != invoiceAccepted || i.plain != nil) {
+	if i.forced != nil && i.forced.Code != 0 && (i.forced.Code != invoiceAccepted || i.document.deflated != nil) {
 		return outcome{code: i.forced.Code, details: i.forced.Details, extensions: i.forced.Extensions}
 	}
 	if i.early != nil {

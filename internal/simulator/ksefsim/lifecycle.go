@@ -103,7 +103,7 @@ func (s *Simulator) decide(i *sentInvoice) {
 		n.accepted++
 	} else {
 		n.rejected++
-		i.plain = nil // nobody asks for it any more
+		i.document = document{} // nobody asks for it any more
 	}
 	i.invoice.values = nil
 	if i.decidedAt.After(n.decidedAt) {
@@ -117,7 +117,7 @@ func (s *Simulator) decide(i *sentInvoice) {
 // acceptSent makes the record of an invoice that is accepted now.
 func (s *Simulator) acceptSent(i *sentInvoice) *record {
 	return s.accept(&record{
-		xml: i.plain, hash: i.hash, invoice: i.invoice.shown(), form: i.session.form, mode: s.modeOf(i),
+		document: i.document, hash: i.hash, invoice: i.invoice.shown(), form: i.session.form, mode: s.modeOf(i),
 		invoicing: i.sentAt, acquired: i.dueAt, correctedHash: i.correctedHash, sent: i, lateBy: i.lateBy,
 	})
 }
@@ -133,7 +133,7 @@ func (s *Simulator) acceptElsewhere(i *sentInvoice) {
 	}
 	s.sessions[foreign.ref] = foreign
 	s.accept(&record{
-		xml: i.plain, hash: i.hash, invoice: i.invoice.shown(), form: i.session.form, mode: s.modeOf(i),
+		document: i.document, hash: i.hash, invoice: i.invoice.shown(), form: i.session.form, mode: s.modeOf(i),
 		invoicing: i.sentAt, acquired: i.arrived, sessionRef: foreign.ref, contextNIP: own.context.nip,
 	})
 }

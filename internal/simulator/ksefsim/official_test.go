@@ -41,13 +41,9 @@ func TestOfficialInvoices_areHeldByteForByteAndAccepted(t *testing.T) {
 
 	s := w.open(access)
 	refs := map[string]string{}
-	seller := regexp.MustCompile(`(<Podmiot1>(?s:.*?)<NIP>)\d{10}`)
-	numberElement := regexp.MustCompile(`<P_2>[^<]*`)
 	attachments := []string{}
 	for i, file := range files {
-		data := seeds[i].(map[string]any)["xml"].([]byte)
-		data = seller.ReplaceAll(data, []byte("${1}"+testNIP))
-		data = numberElement.ReplaceAll(data, []byte("<P_2>official/"+itoa(i)))
+		data := adapted(seeds[i].(map[string]any)["xml"].([]byte), i)
 		refs[file] = s.send(data)
 		if bytes.Contains(data, []byte("<Zalacznik>")) {
 			attachments = append(attachments, file)
@@ -62,4 +58,38 @@ func TestOfficialInvoices_areHeldByteForByteAndAccepted(t *testing.T) {
 		}
 		assert.Equal(t, want, statusCode(s.invoice(ref)), "%s: %v", filepath.Base(file), s.invoice(ref))
 	}
+}
+
+var (
+	sellerNIP   = regexp.MustCompile(`(<Podmiot1>(?s:.*?)<NIP>)\d{10}`)
+	numberOfOne = regexp.MustCompile(`<P_2>[^<]*`)
+)
+
+// adapted is an official invoice as one of the test's own, with a number that
+// is no duplicate.
+func adapted(official []byte, n int) []byte {
+	return numberOfOne.ReplaceAll(sellerNIP.ReplaceAll(official, []byte("${1}"+testNIP)), []byte("<P_2>official/"+itoa(n)))
+}
+
+func TestOfficialInvoices_passTheOfficialSchemaInOnePackage(t *testing.T) {
+	xmllint(t)
+	paths, err := filepath.Glob(filepath.Join(reference(t, "invoices", "official"), "*.xml"))
+	require.NoError(t, err)
+	w := newWorld(t, func(c *Config) { c.FA3Schema = reference(t, "xsd", "fa", "schemat_FA3_v1-0E.xsd") })
+	w.allowAttachments(testNIP)
+	var invoices []packed
+	for i, path := range paths {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		invoices = append(invoices, packed{filepath.Base(path), adapted(data, i)})
+	}
+	wrong := bytes.Replace(adapted(invoices[0].data, len(paths)), []byte("<P_16>"), []byte("<P_16>9"), 1)
+	invoices = append(invoices, packed{"wrong.xml", wrong})
+	b := w.openBatch(w.login(testNIP), zipOf(t, invoices...), 2, nil)
+	b.upload()
+	b.close()
+	w.clock.Advance(minute)
+	want := slices.Repeat([]int{200}, len(paths))
+	assert.Equal(t, append(want, 450), b.codes())
+	assert.Equal(t, 200, statusCode(b.session()))
 }

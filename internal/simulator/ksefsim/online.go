@@ -1,6 +1,7 @@
 package ksefsim
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rsa"
@@ -204,9 +205,10 @@ func (s *Simulator) sendInvoice(c *call) (*reply, error) {
 	if s.cfg.Environment == EnvironmentProduction && (inv.invoice.discouraged || inv.invoice.processing) {
 		c.warn("xml-002", "the document holds characters or instructions that will be refused")
 	}
-	if err := s.validate(c.r.Context(), []*sentInvoice{inv}); err != nil {
+	if err := s.validate(context.WithoutCancel(c.r.Context()), []*sentInvoice{inv}); err != nil {
 		return nil, err
 	}
+	inv.examined()
 
 	s.lock(c.now)
 	defer s.mu.Unlock()

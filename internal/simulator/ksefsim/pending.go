@@ -16,8 +16,9 @@ type sentInvoice struct {
 	correctedHash string
 	strictNIP     bool // the sender asked for check digits to be checked
 
-	plain      []byte // nil when it could not be decrypted
-	hash       string // SHA-256 of plain in hexadecimal, "" without plain
+	plain      []byte   // while it is examined; nil when it could not be decrypted
+	document   document // afterwards
+	hash       string   // SHA-256 of plain in hexadecimal, "" without plain
 	invoice    invoice
 	early      *outcome // what examination already found wrong
 	structured bool     // examination has checked the structure, too
@@ -59,6 +60,14 @@ func (i *sentInvoice) status(now time.Time) statusInfo {
 		return statusInfo{Code: invoiceReceived, Description: invoiceDescriptions[invoiceReceived]}
 	}
 	return statusInfo{Code: invoiceProcessing, Description: invoiceDescriptions[invoiceProcessing]}
+}
+
+// examined ends an invoice's examination: its bytes are kept compressed. That
+// takes time, so the lock should not be held.
+func (i *sentInvoice) examined() {
+	if i.plain != nil {
+		i.document, i.plain = pack(i.plain), nil
+	}
 }
 
 // enter puts an invoice that arrived into its session and its processing under
