@@ -113,7 +113,7 @@ func (s *Simulator) simSeed(r *http.Request) (any, error) {
 	}
 	for _, rec := range records {
 		if f := s.faults.strike(faultBehindHWM, opSeed); f != nil {
-			rec.lateBy = time.Duration(f.Seconds * float64(time.Second))
+			rec.lateBy = f.duration()
 		}
 	}
 

@@ -86,7 +86,7 @@ func (s *Simulator) find(nip string, q *invoiceFilters, within queryRange, at ti
 func (s *Simulator) hwm(c *call) (hwm time.Time, moved bool) {
 	hwm = c.now.Add(-s.cfg.HWMDelay)
 	if f := c.strike(faultHWMBack); f != nil {
-		return hwm.Add(-time.Duration(f.Seconds * float64(time.Second))), true
+		return hwm.Add(-f.duration()), true
 	}
 	return hwm, false
 }
