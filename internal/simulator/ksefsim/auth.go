@@ -167,7 +167,7 @@ func (s *Simulator) begin(c *call, a *authentication) (*reply, error) {
 		a.denied = s.barred(a)
 	}
 	if f := c.strike(faultLoginStuck); f != nil {
-		a.readyAt = c.now.Add(time.Duration(f.Seconds * float64(time.Second)))
+		a.readyAt = c.now.Add(s.delay(f))
 		if f.Seconds < 0 {
 			a.readyAt = c.now.AddDate(100, 0, 0)
 		}

@@ -89,8 +89,8 @@ func (b *seedRequest) check() (spread time.Duration, err error) {
 }
 
 func (s *Simulator) simSeed(r *http.Request) (any, error) {
-	var body seedRequest
-	if err := read(r, &body); err != nil {
+	body, err := readSeed(r)
+	if err != nil {
 		return nil, err
 	}
 	spread, err := body.check()
@@ -113,7 +113,7 @@ func (s *Simulator) simSeed(r *http.Request) (any, error) {
 	}
 	for _, rec := range records {
 		if f := s.faults.strike(faultBehindHWM, opSeed); f != nil {
-			rec.lateBy = f.duration()
+			rec.lateBy = s.delay(f)
 		}
 	}
 

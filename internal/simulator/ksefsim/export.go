@@ -1,9 +1,6 @@
 package ksefsim
 
 import (
-	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
@@ -88,11 +85,7 @@ func (s *Simulator) exportOperations() []*operation {
 // turns to 415 or 420 later.
 func (s *Simulator) orderExport(c *call) (*reply, error) {
 	var body struct {
-		Encryption *struct {
-			EncryptedSymmetricKey string  `json:"encryptedSymmetricKey"`
-			InitializationVector  string  `json:"initializationVector"`
-			PublicKeyID           *string `json:"publicKeyId"`
-		} `json:"encryption"`
+		Encryption      *encryptionInfo `json:"encryption"`
 		OnlyMetadata    bool            `json:"onlyMetadata"`
 		Filters         *invoiceFilters `json:"filters"`
 		CompressionType *string         `json:"compressionType"`
@@ -121,12 +114,7 @@ func (s *Simulator) orderExport(c *call) (*reply, error) {
 	if kind := c.token.auth.context.kind; !slices.Contains(exportable(kind), body.Filters.SubjectType) {
 		return nil, refuse(21181, "W kontekście "+kind+" nie ma eksportu dla "+body.Filters.SubjectType+".")
 	}
-	id := ""
-	if body.Encryption.PublicKeyID != nil {
-		id = *body.Encryption.PublicKeyID
-	}
-	s.strikeKeys(c)
-	key, iv, err := s.exportKey(body.Encryption.EncryptedSymmetricKey, body.Encryption.InitializationVector, id)
+	key, iv, err := s.unwrap(c, body.Encryption)
 	if err != nil {
 		return nil, err
 	}
@@ -183,29 +171,6 @@ func exportable(context string) []string {
 		return []string{subjectSeller, subjectBuyer}
 	}
 	return nil
-}
-
-// exportKey unwraps the key of an export. A key that does not fit is nil; so is
-// one with an IV of the wrong length.
-func (s *Simulator) exportKey(wrappedText, ivText, publicKeyID string) (key, iv []byte, err error) {
-	wrapped, err := base64.StdEncoding.DecodeString(wrappedText)
-	if err != nil || len(wrapped) == 0 {
-		return nil, nil, invalid("encryption.encryptedSymmetricKey: to nie jest Base64.")
-	}
-	if iv, err = base64.StdEncoding.DecodeString(ivText); err != nil || len(iv) == 0 {
-		return nil, nil, invalid("encryption.initializationVector: to nie jest Base64.")
-	}
-	published := s.keys.symmetric(publicKeyID)
-	if len(published) == 0 {
-		return nil, nil, refuse(21470, "publicKeyId: nie ma klucza "+publicKeyID+".")
-	}
-	for _, public := range published {
-		key, err = rsa.DecryptOAEP(sha256.New(), nil, public.private, wrapped, nil)
-		if err == nil && len(key) == 32 && len(iv) == 16 {
-			return key, iv, nil
-		}
-	}
-	return nil, nil, nil //nolint:nilerr // shows as 415 later
 }
 
 // runningExports counts the exports that keep the caller's slots. The lock must

@@ -40,7 +40,7 @@ func (f *Fault) replace(out *reply, r *http.Request, now time.Time) *reply {
 	case faultReset, faultResetAfter:
 		return &reply{delivery: reset}
 	case faultTimeout, faultTimeoutAfter:
-		return &reply{delivery: hanging, hang: time.Duration(f.Seconds * float64(time.Second))}
+		return &reply{delivery: hanging, hang: f.duration()}
 	case faultBadGateway, faultBadGatewayAfter, faultCloseWorked:
 		return &reply{status: http.StatusBadGateway, contentType: "text/html", body: []byte(badGatewayPage)}
 	case faultHTML:
@@ -158,13 +158,13 @@ func addUnknownEnum(object map[string]any) {
 // operation.
 func (s *Simulator) strikeClock(operation string) {
 	before := func(f *Fault, boundary time.Time) {
-		at := boundary.Add(-time.Duration(f.Seconds * float64(time.Second)))
+		at := boundary.Add(-f.duration())
 		if at.After(s.now()) {
 			_ = s.clock.jump(at) // forward: just checked
 		}
 	}
 	if f := s.faults.strike(faultClockSkew, operation); f != nil {
-		s.clock.setSkew(time.Duration(f.Seconds * float64(time.Second)))
+		s.clock.setSkew(f.duration())
 	}
 	if f := s.faults.strike(faultWarsawMidnight, operation); f != nil {
 		before(f, s.nextWarsawMidnight(s.now()))

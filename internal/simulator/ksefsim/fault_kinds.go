@@ -110,7 +110,7 @@ var faultKinds = []faultKind{
 	{name: faultSystemWarning, phase: phaseAfter, operations: []string{anyOperation}, does: "The header X-System-Warning with `body`."},
 
 	{name: faultCloseWorked, phase: phaseAfter, operations: []string{opCloseOnline, opCloseBatch}, does: "Closing answers 502, but the session is closed."},
-	{name: faultNotYetKnown, phase: phaseBefore, operations: []string{opSend, opCloseOnline, "GET /sessions/{ref}"}, does: "21173: a session just opened is not known yet."},
+	{name: faultNotYetKnown, phase: phaseBefore, operations: []string{opSend, opCloseOnline, opCloseBatch, "GET /sessions/{ref}"}, does: "21173: a session just opened is not known yet."},
 	{name: faultUnavailable, phase: phaseBefore, operations: []string{opSend}, does: "21184: the session is unavailable for a while; the invoice was not taken."},
 	{name: faultListLags, phase: phaseInside, operations: []string{"GET /sessions/{ref}/invoices"}, seconds: 60, does: "The list of a session's invoices lacks those of the last `seconds` (60)."},
 	{name: faultUPOLate, phase: phaseBefore, operations: []string{"GET /sessions/{ref}/invoices/{invoiceRef}/upo", "GET /sessions/{ref}/invoices/ksef/{ksefNumber}/upo", "GET /sessions/{ref}/upo/{upoRef}"}, does: "21178: the confirmation is not there yet."},
@@ -131,7 +131,7 @@ var faultKinds = []faultKind{
 	{name: faultPartHash, phase: phaseInside, operations: []string{opExport}, does: "One part of the package has a wrong hash in the export's status."},
 	{name: faultLinkExpired, phase: phaseInside, operations: []string{opStorage, opUpload}, does: "A link has expired before its time."},
 	{name: faultHWMBack, phase: phaseInside, operations: []string{opQuery, opExport}, seconds: 7200, does: "The high-water mark of the answer lies `seconds` (two hours) further back."},
-	{name: faultBehindHWM, phase: phaseInside, operations: []string{opSend, opCloseBatch, "POST /_sim/seed"}, seconds: 7200, does: "The invoice can be seen only `seconds` (two hours) after its time of storage, long behind the high-water mark."},
+	{name: faultBehindHWM, phase: phaseInside, operations: []string{opSend, opCloseBatch, opSeed}, seconds: 7200, does: "The invoice can be seen only `seconds` (two hours) after its time of storage, long behind the high-water mark."},
 	{name: faultClockSkew, phase: phaseInside, operations: []string{anyOperation}, seconds: 600, does: "From then on KSeF's clock is `seconds` (600) ahead, or behind when negative."},
 	{name: faultWarsawMidnight, phase: phaseInside, operations: []string{anyOperation}, seconds: 2, does: "The request arrives `seconds` (2) before midnight in Warsaw."},
 	{name: faultDSTSpring, phase: phaseInside, operations: []string{anyOperation}, seconds: 2, does: "The request arrives `seconds` (2) before Polish clocks go forward."},

@@ -137,8 +137,13 @@ func (l *faultList) add(f Fault) (Fault, error) {
 	return f, nil
 }
 
-// duration is Seconds of the simulator's own time.
+// duration is Seconds as they are.
 func (f *Fault) duration() time.Duration { return time.Duration(f.Seconds * float64(time.Second)) }
+
+// delay is Seconds divided by TimeScale, as every delay is.
+func (s *Simulator) delay(f *Fault) time.Duration {
+	return time.Duration(float64(f.duration()) / s.cfg.TimeScale)
+}
 
 func (f *Fault) covers(operation string) bool {
 	switch f.Operation {

@@ -80,7 +80,7 @@ func (s *Simulator) limitOperations() []*operation {
 // operationNames are the names that a fault can strike.
 var operationNames = sync.OnceValue(func() []string {
 	s := &Simulator{cfg: Config{Environment: EnvironmentTest}}
-	names := []string{opStorage, opUpload, "POST /_sim/seed", "unknown"}
+	names := []string{opStorage, opUpload, opSeed, "unknown"}
 	for _, op := range s.operations() {
 		names = append(names, op.name)
 	}

@@ -96,7 +96,7 @@ func (s *Simulator) enter(c *call, i *sentInvoice, now time.Time) {
 func (s *Simulator) disturb(c *call, i *sentInvoice) {
 	if f := c.strike(faultStuck); f != nil {
 		i.stuck, i.forEver = true, f.Seconds < 0
-		i.dueAt = i.dueAt.Add(max(f.duration(), 0))
+		i.dueAt = i.dueAt.Add(max(s.delay(f), 0))
 	}
 	if f := c.strike(faultForeign); f != nil && s.judge(i).code == invoiceAccepted {
 		s.acceptElsewhere(i)
@@ -105,7 +105,7 @@ func (s *Simulator) disturb(c *call, i *sentInvoice) {
 		i.forced = &forcedVerdict{Code: f.Status}
 	}
 	if f := c.strike(faultBehindHWM); f != nil {
-		i.lateBy = f.duration()
+		i.lateBy = s.delay(f)
 	}
 	i.selfDuplicate = c.strike(faultSelfDuplicate) != nil
 	i.wrongOriginal = c.strike(faultWrongOriginal) != nil

@@ -237,7 +237,7 @@ func (s *Simulator) pageOfInvoices(c *call, fits func(*sentInvoice) bool) (*repl
 	}
 	lag := time.Time{}
 	if f := c.strike(faultListLags); f != nil {
-		lag = c.now.Add(-f.duration())
+		lag = c.now.Add(-s.delay(f))
 	}
 	list, next := []invoiceStatusDoc{}, 0
 	for _, i := range n.invoices[min(after, len(n.invoices)):] {
