@@ -68,7 +68,7 @@ simulators: bin/starter ## both simulators: KSeF on 127.0.0.1:8081/v2, Teamogy o
 .PHONY: bench
 bench: $(cli) ## benchmarks, one "name: value unit" line each
 	@mkdir -p bin
-	@echo 'This takes about two minutes; the whole output goes to bin/bench.txt.' >&2
+	@echo 'This takes about three minutes; the whole output goes to bin/bench.txt.' >&2
 	@go test -timeout 60m -run '^$$' -bench . ./... >bin/bench.txt 2>&1 || { cat bin/bench.txt; exit 1; }
 	@awk 'BEGIN { of["MB/s"] = ".throughput"; of["B/op"] = ".memory"; of["allocs/op"] = ".allocations" } \
 		/^Benchmark/ && NF >= 4 { \

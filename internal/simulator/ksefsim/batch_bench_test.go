@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkBatch_10000Invoices sends packages of ten thousand invoices of
+// BenchmarkSimulatorBatch_10000Invoices sends packages of ten thousand invoices of
 // about 5 kB and reads what became of each, page by page, with its UPO.
-func BenchmarkBatch_10000Invoices(b *testing.B) {
+func BenchmarkSimulatorBatch_10000Invoices(b *testing.B) {
 	const count = 10_000
 	extra := "<Stopka>" + strings.Repeat("<Informacje><StopkaFaktury>Dziękujemy za zakupy.</StopkaFaktury></Informacje>", 50) + "</Stopka>"
 	w := newWorld(b, nil)

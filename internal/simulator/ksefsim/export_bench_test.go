@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkExport exports 10,000 invoices of 20,000 and downloads the package.
-func BenchmarkExport(b *testing.B) {
+// BenchmarkSimulatorExport_10000Invoices exports 10,000 invoices of 20,000 and downloads the package.
+func BenchmarkSimulatorExport_10000Invoices(b *testing.B) {
 	for _, compression := range []string{compressionZip, compressionTarGz} {
 		b.Run(compression, func(b *testing.B) {
 			x := newBench(b)

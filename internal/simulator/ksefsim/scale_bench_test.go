@@ -82,9 +82,9 @@ func (x *bench) seed(n int) time.Duration {
 
 func (x *bench) reportPeak() { x.ReportMetric(float64(x.peak.Load())/(1<<20), "peak_heap:MiB") }
 
-// BenchmarkScale seeds 100,000 invoices and reads the metadata of all of them as
+// BenchmarkSimulatorScale_100000Invoices seeds 100,000 invoices and reads the metadata of all of them as
 // a client does: pages of 250, and from the last date on where a query ends.
-func BenchmarkScale(b *testing.B) {
+func BenchmarkSimulatorScale_100000Invoices(b *testing.B) {
 	for b.Loop() {
 		x := newBench(b)
 		b.ReportMetric(x.seed(100_000).Seconds(), "seed_100000:s")
