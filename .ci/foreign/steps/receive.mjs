@@ -1,0 +1,45 @@
+import { expect, expectSame, sha256, until } from "../simulator.mjs";
+import { fetchPackage, unpack } from "../archive.mjs";
+
+/** Finds the received invoices page by page and downloads some. */
+export async function receive({ session, received, from }) {
+  const filters = () => ({ subjectType: "Subject2", dateRange: { dateType: "PermanentStorage", from, to: new Date().toISOString() } });
+  const found = await until("received invoices in the metadata", async () => {
+    const first = await session.find(filters(), 0, 10);
+    if (!first.hasMore) return undefined;
+    const second = await session.find(filters(), 1, 10);
+    return second.hasMore ? undefined : [first.invoices, second.invoices];
+  }, { seconds: 30, every: 4000 });
+  expect("sizes of the pages", found.map((p) => p.length), [10, 2]);
+  expectSame("hashes in the metadata", found.flat().map((i) => `${i.ksefNumber} ${i.invoiceHash}`),
+    received.map((i) => `${i.ksefNumber} ${Buffer.from(i.sha256, "hex").toString("base64")}`));
+  for (const invoice of received.slice(0, 3)) {
+    expect("hash of the downloaded invoice", sha256(await session.download(invoice.ksefNumber)), invoice.sha256);
+  }
+  return "found 12 invoices in 2 pages, downloaded 3";
+}
+
+/** Exports the received invoices and compares each, by the client and without it. */
+export async function exportReceived({ client, session, received, from }) {
+  const filters = () => ({ subjectType: "Subject2", dateRange: { dateType: "PermanentStorage", from, restrictToPermanentStorageHwmDate: true } });
+  for (const archive of client.archives) {
+    compare(`the client's ${archive}`, await session.export(filters(), archive), received);
+
+    const order = await session.order(filters(), archive);
+    const done = await until("export ready", async () => {
+      const answer = await order.status();
+      return answer.status.code < 200 ? undefined : answer;
+    });
+    expect(`code of the export (${JSON.stringify(done.status)})`, done.status.code, 200);
+    expect("number of exported invoices", done.package.invoiceCount, received.length);
+    compare(`our ${archive}`, unpack(archive, await fetchPackage(done.package, order.key, order.iv)), received);
+  }
+  return `${client.archives.join(" and ")}: 12 invoices and their metadata, unpacked by the client and without it`;
+}
+
+function compare(whose, files, received) {
+  const metadata = JSON.parse(Buffer.from(files.get("_metadata.json") ?? "{}").toString("utf8"));
+  expectSame(`numbers in the metadata of ${whose}`, (metadata.invoices ?? []).map((i) => i.ksefNumber), received.map((i) => i.ksefNumber));
+  expectSame(`files of ${whose}`, files.keys(), ["_metadata.json", ...received.map((i) => `${i.ksefNumber}.xml`)]);
+  for (const invoice of received) expect(`hash of ${invoice.ksefNumber} in ${whose}`, sha256(files.get(`${invoice.ksefNumber}.xml`)), invoice.sha256);
+}
