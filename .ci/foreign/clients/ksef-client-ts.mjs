@@ -15,18 +15,21 @@ export const seal = (nip, method) =>
 export async function loginWithCertificate(address, certificate, nip) {
   const client = new api.KSeFClient({ baseUrl: address }); // this client adds /v2 itself
   await client.loginWithCertificate(certificate.certificatePem, certificate.privateKeyPem, nip);
-  return session(client);
+  return loggedIn(client);
 }
 
 export async function loginWithToken(address, token, nip) {
   const client = new api.KSeFClient({ baseUrl: address });
   await client.loginWithToken(token, nip);
-  return session(client);
+  return loggedIn(client);
 }
+
+/** KSeF's codes in an error of this client, which asks KSeF for problem details. */
+export const codes = (error) => error.errors?.map((e) => e.code);
 
 const pack = (archive, files) => (archive === "TarGz" ? api.createTarGz(files) : api.createZip(files));
 
-const session = (client) => ({
+const loggedIn = (client) => ({
   async openOnline() {
     const online = await api.openOnlineSession(client, { formCode });
     return { reference: online.sessionRef, send: (xml) => online.sendInvoice(xml), close: () => online.close() };

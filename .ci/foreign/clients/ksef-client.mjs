@@ -14,17 +14,20 @@ export async function loginWithCertificate(address, certificate, nip) {
     keyPair: api.XadesKeyPair.fromPem(certificate), context: { type: "Nip", value: nip }, enforceXadesCompliance: true, ...poll,
   });
   client.authManager.setTokens(tokens);
-  return session(client, tokens);
+  return loggedIn(client, tokens);
 }
 
 export async function loginWithToken(address, token, nip) {
   const client = new api.KsefClient({ baseUrl: `${address}/v2` });
   const tokens = await client.workflows.auth.authenticateWithKsefToken({ token, context: { type: "Nip", value: nip }, ...poll });
   client.authManager.setTokens(tokens);
-  return session(client, tokens);
+  return loggedIn(client, tokens);
 }
 
-const session = (client, tokens, handles = new Map()) => ({
+/** KSeF's codes in an error of this client, which takes KSeF's older error format. */
+export const codes = (error) => error.responseBody?.exception?.exceptionDetailList?.map((e) => e.exceptionCode);
+
+const loggedIn = (client, tokens, handles = new Map()) => ({
   async openOnline() {
     const online = await client.workflows.sessions.online.open({ formCode, upoV43: true });
     handles.set(online.referenceNumber, online);

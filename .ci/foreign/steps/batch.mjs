@@ -37,9 +37,8 @@ async function sendOne(witness, archive) {
   }
   const failed = (await allPages((more) => session.failed(reference, 10, more))).flat();
   expectSame("names of the failed", failed.map((i) => i.invoiceFileName), [sent[6].name, sent.at(-1).name]);
-  const duplicate = failed.find((i) => i.status.code === 440);
-  expect("original of the duplicate", duplicate.status.extensions,
-    { originalSessionReferenceNumber: sentOnline.session, originalKsefNumber: sentOnline.ksefNumber });
+  const { originalSessionReferenceNumber, originalKsefNumber } = failed.find((i) => i.status.code === 440).status.extensions;
+  expect("original of the duplicate", [originalSessionReferenceNumber, originalKsefNumber], [sentOnline.session, sentOnline.ksefNumber]);
 
   const accepted = listed.filter((i) => i.status.code === 200);
   const store = await held();

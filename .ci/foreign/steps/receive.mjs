@@ -1,8 +1,8 @@
-import { expect, expectSame, sha256, until } from "../simulator.mjs";
+import { expect, expectRefused, expectSame, sha256, until } from "../simulator.mjs";
 import { fetchPackage, unpack } from "../archive.mjs";
 
-/** Finds the received invoices page by page and downloads some. */
-export async function receive({ session, received, from }) {
+/** Finds the received invoices page by page and downloads some, and one that does not exist. */
+export async function receive({ client, session, received, from }) {
   const filters = () => ({ subjectType: "Subject2", dateRange: { dateType: "PermanentStorage", from, to: new Date().toISOString() } });
   const found = await until("received invoices in the metadata", async () => {
     const first = await session.find(filters(), 0, 10);
@@ -16,7 +16,10 @@ export async function receive({ session, received, from }) {
   for (const invoice of received.slice(0, 3)) {
     expect("hash of the downloaded invoice", sha256(await session.download(invoice.ksefNumber)), invoice.sha256);
   }
-  return "found 12 invoices in 2 pages, downloaded 3";
+  const unknown = received[0].ksefNumber.slice(0, -4) + "0-00";
+  const refusal = await expectRefused("download of an unknown number", [400], () => session.download(unknown));
+  expect("codes of the refusal", client.codes(refusal), [21164]);
+  return "found 12 invoices in 2 pages, downloaded 3; read the code of a refusal";
 }
 
 /** Exports the received invoices and compares each, by the client and without it. */
