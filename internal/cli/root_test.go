@@ -35,7 +35,12 @@ func TestStarter_saysWhatIsWrongWithTheCommandLine(t *testing.T) {
 		"demo argument":        {[]string{"demo", "now"}, "takes no arguments"},
 		"demo without rejects": {[]string{"demo", "--sent", "1"}, "--sent 1: at least 2"},
 		"demo without imports": {[]string{"demo", "--received", "0"}, "--received 0: at least 1"},
-		"simulate limits":      {[]string{"simulate", "--limits", "none"}, "production or off"},
+		"simulate limits":      {[]string{"simulate", "--limits", "none"}, "production, tenfold or off"},
+		"simulate environment": {[]string{"simulate", "--environment", "prod"}, "test, demo or production"},
+		"simulate fault":       {[]string{"simulate", "--fault", "explode"}, "answer-dropped"},
+		"simulate fault value": {[]string{"simulate", "--fault", "html,times=often"}, `times="often" of fault html is not a number`},
+		"simulate fault key":   {[]string{"simulate", "--fault", "html,color=red"}, `has no "color"`},
+		"simulate seed":        {[]string{"simulate", "--seed", "3", "--no-control"}, "needs the control API"},
 		"simulate time scale":  {[]string{"simulate", "--time-scale", "0"}, "above 0"},
 	}
 	for name, test := range tests {
@@ -72,6 +77,25 @@ func TestSimulate_refusesOtherThanLoopback(t *testing.T) {
 		assert.Equal(t, exitUsage, code, address)
 		assert.Contains(t, stderr, "KSEF_SIMULATOR_ADDR", address)
 	}
+}
+
+func TestSimulate_leavesLoopbackOnlyForWhoKnowsWhatItIs(t *testing.T) {
+	t.Setenv("KSEF_SIMULATOR_ADDR", "0.0.0.0:8081")
+	flags := simulateFlags{timeScale: 1, limits: "production", environment: "test"}
+	_, err := flags.options()
+	require.Error(t, err)
+	flags.anywhere = true
+	o, err := flags.options()
+	require.NoError(t, err)
+	assert.True(t, o.AnyAddress)
+	assert.Equal(t, "0.0.0.0:8081", o.KSeFAddress)
+}
+
+func TestSimulate_listsItsFaults(t *testing.T) {
+	code, stdout, _ := starter(t, "simulate", "--list-faults")
+	assert.Equal(t, exitDone, code)
+	assert.Contains(t, stdout, "answer-dropped")
+	assert.Contains(t, stdout, "the connection is cut without an answer")
 }
 
 func TestSimulate_namesABusyPortAndLeavesItsOwnerAlone(t *testing.T) {

@@ -39,8 +39,15 @@ type Options struct {
 	KSeFAddress    string  // host:port on loopback; port 0 takes a free one
 	TeamogyAddress string  // the same
 	TimeScale      float64 // divides delays and quota windows; 0 means 1
-	NoLimits       bool    // no request limits of KSeF, no quota of Teamogy
-	APIKey         string  // that Teamogy takes; "" takes any
+	// Limits are KSeF's on requests, as of ksefsim.Config.Limits; "off" switches
+	// Teamogy's quota off, too.
+	Limits      string
+	Environment string          // of KSeF: test (also ""), demo or production
+	FA3Schema   string          // path of the official schema; "" checks structural rules only
+	Faults      []ksefsim.Fault // ordered at KSeF from the beginning
+	NoControl   bool            // without the control API /_sim/
+	AnyAddress  bool            // listen on other than loopback addresses, too
+	APIKey      string          // that Teamogy takes; "" takes any
 	// WrapKSeF and WrapTeamogy stand between the network and the simulators, so
 	// that a test sees and disturbs requests. Nil means nothing.
 	WrapKSeF, WrapTeamogy func(http.Handler) http.Handler
@@ -73,27 +80,35 @@ func Start(o Options) (*Simulators, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	limits, quota := ksefsim.LimitsProduction, RequestsPerMinute
-	if o.NoLimits {
-		limits, quota = ksefsim.LimitsOff, 0
+	quota := RequestsPerMinute
+	if o.Limits == ksefsim.LimitsOff {
+		quota = 0
 	}
-	ksef, err := ksefsim.New(ksefsim.Config{TimeScale: o.TimeScale, Limits: limits, Control: true, Logger: o.Logger.With("simulator", "KSeF")})
+	ksef, err := ksefsim.New(ksefsim.Config{
+		Environment: o.Environment, TimeScale: o.TimeScale, Limits: o.Limits, FA3Schema: o.FA3Schema,
+		Control: !o.NoControl, Logger: o.Logger.With("simulator", "KSeF"),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("start the KSeF simulator: %w", err)
 	}
+	for _, f := range o.Faults {
+		if err := ksef.Order(f); err != nil {
+			return nil, fmt.Errorf("order the fault %s: %w", f.Name, err)
+		}
+	}
 	config := teamogysim.DefaultConfig()
-	config.Unit, config.APIKey, config.RequestsPerMinute = Unit, o.APIKey, quota
+	config.Unit, config.APIKey, config.RequestsPerMinute, config.Control = Unit, o.APIKey, quota, !o.NoControl
 	config.Logger = o.Logger.With("simulator", "Teamogy")
 	if o.TimeScale > 0 {
 		config.TimeScale = o.TimeScale
 	}
 	teamogy := teamogysim.New(config)
 
-	ksefListener, err := listen("KSeF", o.KSeFAddress)
+	ksefListener, err := listen("KSeF", o.KSeFAddress, o.AnyAddress)
 	if err != nil {
 		return nil, err
 	}
-	teamogyListener, err := listen("Teamogy", o.TeamogyAddress)
+	teamogyListener, err := listen("Teamogy", o.TeamogyAddress, o.AnyAddress)
 	if err != nil {
 		return nil, errors.Join(err, ksefListener.Close())
 	}
@@ -138,9 +153,9 @@ func (s *Simulators) Stop() {
 
 // listen opens an address of the loopback interface. The simulators hold
 // whatever they are given without any protection, so they are kept from the
-// network.
-func listen(simulator, address string) (net.Listener, error) {
-	if err := CheckLoopback(address); err != nil {
+// network unless somebody insists.
+func listen(simulator, address string, anywhere bool) (net.Listener, error) {
+	if err := CheckLoopback(address); err != nil && !anywhere {
 		return nil, fmt.Errorf("address of the %s simulator: %w", simulator, err)
 	}
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,20 +30,33 @@ type publicKey struct {
 	from, to    time.Time
 }
 
-// keyring holds the keys of the simulated ministry.
+// keyring holds the keys of the simulated ministry. The published ones can
+// change at any time.
 type keyring struct {
+	upo *publicKey // signs UPOs; never changes
+
+	mu        sync.RWMutex
 	published []*publicKey
-	upo       *publicKey // signs UPOs
+	foreign   []*publicKey // those of another environment, once somebody was shown them
 }
 
 // newKeyring makes the three pairs at the same time.
 func newKeyring(now time.Time) (*keyring, error) {
-	usages := [][]string{{usageToken}, {usageSymmetric}, nil}
+	made, err := newPublicKeys(now.Add(-24*time.Hour), []string{usageToken}, []string{usageSymmetric}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &keyring{published: made[:2], upo: made[2]}, nil
+}
+
+// newPublicKeys makes a pair for each usage, valid from a time on, all at the
+// same time.
+func newPublicKeys(from time.Time, usages ...[]string) ([]*publicKey, error) {
 	made := make([]*publicKey, len(usages))
 	failed := make([]error, len(usages))
 	var wg sync.WaitGroup
 	for i, usage := range usages {
-		wg.Go(func() { made[i], failed[i] = newPublicKey(now, usage) })
+		wg.Go(func() { made[i], failed[i] = newPublicKey(from, usage) })
 	}
 	wg.Wait()
 	for _, err := range failed {
@@ -50,14 +64,19 @@ func newKeyring(now time.Time) (*keyring, error) {
 			return nil, fmt.Errorf("ksefsim: make the ministry's keys: %w", err)
 		}
 	}
-	return &keyring{published: made[:2], upo: made[2]}, nil
+	return made, nil
 }
 
-func newPublicKey(now time.Time, usage []string) (*publicKey, error) {
+func newPublicKey(from time.Time, usage []string) (*publicKey, error) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, err
 	}
+	return certify(private, usage, from)
+}
+
+// certify gives a key a certificate that is valid for two years and a day.
+func certify(private *rsa.PrivateKey, usage []string, from time.Time) (*publicKey, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return nil, err
@@ -68,8 +87,8 @@ func newPublicKey(now time.Time, usage []string) (*publicKey, error) {
 			Country: []string{"PL"}, Organization: []string{"Ministerstwo Finansów (symulator)"},
 			CommonName: "Ministerstwo Finansów (symulator)",
 		},
-		NotBefore: now.Add(-24 * time.Hour).Truncate(time.Second),
-		NotAfter:  now.AddDate(2, 0, 0).Truncate(time.Second),
+		NotBefore: from.Truncate(time.Second),
+		NotAfter:  from.AddDate(2, 0, 1).Truncate(time.Second),
 		KeyUsage:  x509.KeyUsageKeyEncipherment | x509.KeyUsageDataEncipherment,
 	}
 	if usage == nil {
@@ -91,18 +110,31 @@ func newPublicKey(now time.Time, usage []string) (*publicKey, error) {
 
 // symmetric gives the keys that may have wrapped a session key: the one named
 // by id, or all when id is empty. No key means that the id is unknown.
-func (k *keyring) symmetric(id string) []*publicKey {
-	var fitting []*publicKey
+func (k *keyring) symmetric(id string) []*publicKey { return k.fitting(usageSymmetric, id) }
+
+// forTokens gives the keys that may have encrypted a KSeF token, as symmetric
+// does for session keys.
+func (k *keyring) forTokens(id string) []*publicKey { return k.fitting(usageToken, id) }
+
+// fitting gives the keys of a usage: the one named by id, or all when id is
+// empty. For the id of a key of another environment, shown by
+// keys-of-another-environment, it gives those that cannot decrypt it: the
+// mistake shall show where the real one does, after the opening.
+func (k *keyring) fitting(usage, id string) []*publicKey {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	foreign := id != "" && slices.ContainsFunc(k.foreign, func(key *publicKey) bool { return key.id == id && key.usage[0] == usage })
+	var found []*publicKey
 	for _, key := range k.published {
-		if len(key.usage) > 0 && key.usage[0] == usageSymmetric && (id == "" || id == key.id) {
-			fitting = append(fitting, key)
+		if key.usage[0] == usage && (id == "" || id == key.id || foreign) {
+			found = append(found, key)
 		}
 	}
-	return fitting
+	return found
 }
 
 // publicKeys answers GET /security/public-key-certificates.
-func (s *Simulator) publicKeys(*call) (*reply, error) {
+func (s *Simulator) publicKeys(c *call) (*reply, error) {
 	type item struct {
 		Certificate   string   `json:"certificate"`
 		CertificateID string   `json:"certificateId"`
@@ -111,8 +143,16 @@ func (s *Simulator) publicKeys(*call) (*reply, error) {
 		ValidTo       string   `json:"validTo"`
 		Usage         []string `json:"usage"`
 	}
-	list := make([]item, 0, len(s.keys.published))
-	for _, key := range s.keys.published {
+	s.strikeKeys(c)
+	shown := s.keys.list()
+	if c.strike(faultForeignKeys) != nil {
+		var err error
+		if shown, err = s.keys.another(c.now); err != nil {
+			return nil, err
+		}
+	}
+	list := make([]item, 0, len(shown))
+	for _, key := range shown {
 		list = append(list, item{
 			Certificate:   base64.StdEncoding.EncodeToString(key.certificate),
 			CertificateID: hashBase64(key.certificate), PublicKeyID: key.id,

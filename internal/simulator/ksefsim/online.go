@@ -93,6 +93,7 @@ func (s *Simulator) openOnline(c *call) (*reply, error) {
 	if body.Encryption.PublicKeyID != nil {
 		id = *body.Encryption.PublicKeyID
 	}
+	s.strikeKeys(c)
 	keys := s.keys.symmetric(id)
 	if len(keys) == 0 {
 		return nil, refuse(21470, "publicKeyId: nie ma klucza "+id+".")

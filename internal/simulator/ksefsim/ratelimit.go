@@ -275,19 +275,3 @@ func (s *Simulator) rateLimits(c *call) (*reply, error) {
 	shown["global"] = RateLimit{-1, -1, -1}
 	return jsonReply(http.StatusOK, shown)
 }
-
-// contextLimits answers GET /limits/context.
-func (s *Simulator) contextLimits(*call) (*reply, error) {
-	session := map[string]any{
-		"maxInvoiceSizeInMB": 1, "maxInvoiceWithAttachmentSizeInMB": 3, "maxInvoices": maxSessionInvoices,
-	}
-	return jsonReply(http.StatusOK, map[string]any{"onlineSession": session, "batchSession": session})
-}
-
-// subjectLimits answers GET /limits/subject.
-func (s *Simulator) subjectLimits(*call) (*reply, error) {
-	return jsonReply(http.StatusOK, map[string]any{
-		"enrollment":  map[string]any{"maxEnrollments": 300},
-		"certificate": map[string]any{"maxCertificates": 100},
-	})
-}

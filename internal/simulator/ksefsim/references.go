@@ -61,6 +61,19 @@ func crc8(s string) byte {
 	return crc
 }
 
+// validNIPChecksum says whether the last digit of a NIP is the checksum of the
+// others: weights 6 5 7 2 3 4 5 6 7, modulo 11; 10 is no checksum.
+func validNIPChecksum(nip string) bool {
+	if !nipPattern.MatchString(nip) {
+		return false
+	}
+	sum := 0
+	for i, weight := range []int{6, 5, 7, 2, 3, 4, 5, 6, 7} {
+		sum += weight * int(nip[i]-'0')
+	}
+	return sum%11 == int(nip[9]-'0')
+}
+
 // stamp writes a time as the API does: UTC, offset +00:00, up to 7 fractional
 // digits.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.9999999-07:00") }
@@ -72,17 +85,4 @@ func stampOrNil(t time.Time) *string {
 	}
 	v := stamp(t)
 	return &v
-}
-
-// validNIPChecksum checks the last digit of a NIP: the weighted sum of the
-// others modulo 11.
-func validNIPChecksum(nip string) bool {
-	if len(nip) != 10 {
-		return false
-	}
-	sum := 0
-	for i, weight := range []int{6, 5, 7, 2, 3, 4, 5, 6, 7} {
-		sum += weight * int(nip[i]-'0')
-	}
-	return sum%11 == int(nip[9]-'0')
 }

@@ -100,6 +100,7 @@ type state struct {
 	auths       map[string]*authentication
 	tokens      map[string]*token
 	permissions map[string][]string // by NIP; absent means the default
+	accounts
 
 	sessions     map[string]*session
 	sessionOrder []*session
@@ -121,6 +122,7 @@ func newState() state {
 		auths:       map[string]*authentication{},
 		tokens:      map[string]*token{},
 		permissions: map[string][]string{},
+		accounts:    newAccounts(),
 		sessions:    map[string]*session{},
 		store:       newStore(),
 		held:        map[string]bool{},
