@@ -41,6 +41,8 @@ func TestContract_everyOperationFitsTheOfficialDocumentInGoodAndBad(t *testing.T
 	w.do(http.MethodPost, "/sessions/online", reader, w.openBody(s.key, s.iv)) // 403
 	w.do(http.MethodDelete, "/auth/sessions/current", reader, nil)
 
+	batch := w.driveBatch(access)
+
 	// The same with what must be refused, in both formats of errors.
 	c.loose = true
 	unknown := newReference(kindSession, w.clock.Now())
@@ -69,10 +71,11 @@ func TestContract_everyOperationFitsTheOfficialDocumentInGoodAndBad(t *testing.T
 		for _, path := range []string{"/rate-limits", "/limits/context", "/limits/subject"} {
 			bad(http.MethodGet, path, "junk", nil)
 		}
-		for _, path := range []string{"/sessions/online", "/sessions/online/" + s.ref + "/invoices", "/invoices/query/metadata"} {
+		for _, path := range []string{"/sessions/online", "/sessions/batch", "/sessions/online/" + s.ref + "/invoices", "/invoices/query/metadata"} {
 			bad(http.MethodPost, path, access, map[string]any{})
 		}
 		bad(http.MethodPost, "/sessions/online/"+s.ref+"/close", access, nil)
+		bad(http.MethodPost, "/sessions/batch/"+batch.ref+"/close", access, nil)
 		bad(http.MethodPost, "/permissions/query/personal/grants?pageSize=1", access, map[string]any{})
 	}
 	assert.Empty(t, c.violations)

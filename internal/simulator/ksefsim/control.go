@@ -332,11 +332,7 @@ func (s *Simulator) simRelease(r *http.Request) (any, error) {
 	s.lock(now)
 	defer s.mu.Unlock()
 	delete(s.held, number)
-	for _, i := range s.pending {
-		if i.invoice.number == number && i.dueAt.Before(now) {
-			i.dueAt = now
-		}
-	}
+	s.pending.release(number, now)
 	return done, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // anyOperation in a fault stands for every operation.
@@ -135,6 +136,9 @@ func (l *faultList) add(f Fault) (Fault, error) {
 	l.list = append(l.list, &f)
 	return f, nil
 }
+
+// duration is Seconds of the simulator's own time.
+func (f *Fault) duration() time.Duration { return time.Duration(f.Seconds * float64(time.Second)) }
 
 func (f *Fault) covers(operation string) bool {
 	switch f.Operation {

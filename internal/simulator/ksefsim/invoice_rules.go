@@ -45,11 +45,7 @@ func (i *sentInvoice) examine(cipherText []byte, declaredSize int64) {
 		i.early = &outcome{code: invoiceDecryption}
 		return
 	}
-	i.plain, i.hash = plain, hexSHA256(plain)
-	var problem error
-	i.invoice, problem = readInvoice(plain)
-	i.invoice.discouraged = hasDiscouraged(plain)
-	if i.early = checkFile(plain, problem); i.early != nil {
+	if i.read(plain); i.early != nil {
 		return
 	}
 	switch {
@@ -58,6 +54,15 @@ func (i *sentInvoice) examine(cipherText []byte, declaredSize int64) {
 	case hashBase64(plain) != i.declaredHash:
 		i.early = &outcome{code: invoiceFile, details: []string{"Skrót faktury nie zgadza się z zadeklarowanym."}}
 	}
+}
+
+// read reads an invoice's bytes and checks them as a file.
+func (i *sentInvoice) read(plain []byte) {
+	i.plain, i.hash = plain, hexSHA256(plain)
+	var problem error
+	i.invoice, problem = readInvoice(plain)
+	i.invoice.discouraged = hasDiscouraged(plain)
+	i.early = checkFile(plain, problem)
 }
 
 // checkFile checks an invoice as a file: coding (430), well-formedness (430),
@@ -104,26 +109,20 @@ func (s *Simulator) judge(i *sentInvoice) outcome {
 	if i.early != nil {
 		return *i.early
 	}
-	if problems := s.checkStructure(i); len(problems) > 0 {
-		return outcome{code: invoiceSemantics, details: problems}
+	if !i.structured {
+		if problems := s.checkStructure(i); len(problems) > 0 {
+			return outcome{code: invoiceSemantics, details: problems}
+		}
+	}
+	if out := s.checkBulk(i); out != nil {
+		return *out
 	}
 	switch {
-	case i.invoice.attachment:
-		return outcome{code: invoiceAttachment, details: []string{"Faktura z załącznikiem może być wysłana tylko w sesji wsadowej."}}
-	case len(i.plain) > maxInvoiceBytes:
-		return outcome{code: invoiceFile, details: []string{"Przekroczono dozwolony rozmiar faktury (1 MB)."}}
 	case i.invoice.sellerNIP != i.session.auth.context.nip:
 		return outcome{code: invoiceScope, details: []string{"Brak uprawnień do wystawienia faktury w imieniu podmiotu z Podmiot1."}}
 	}
 	if original := s.store.held[duplicateKey(i.invoice)]; original != nil {
-		session := original.sessionRef
-		return outcome{
-			code: invoiceDuplicate,
-			details: []string{
-				"Tę samą fakturę przyjęto jako " + original.number + " w sesji " + session + ".",
-			},
-			extensions: map[string]string{"originalSessionReferenceNumber": session, "originalKsefNumber": original.number},
-		}
+		return duplicateOf(original)
 	}
 	return outcome{code: invoiceAccepted}
 }
@@ -148,7 +147,7 @@ func (s *Simulator) checkStructure(i *sentInvoice) []string {
 		return []string{"KodFormularza nie zgadza się ze strukturą " + form.SystemCode + " wskazaną przy otwarciu sesji."}
 	}
 	problems := checkSections(v.sections)
-	if i.strictNIP || s.cfg.Environment == EnvironmentProduction {
+	if i.strictNIP || i.session.strictNIP || s.cfg.Environment == EnvironmentProduction {
 		problems = append(problems, checkNIPs(v)...)
 	}
 	need := func(path string, good func(string) bool) {

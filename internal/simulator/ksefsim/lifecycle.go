@@ -5,14 +5,20 @@ import (
 	"time"
 )
 
-// Codes of an online session.
+// Codes of a session: 100 to 200 are stages, 150 of a batch session and 170 of
+// an online one.
 const (
-	sessionOpen      = 100
-	sessionClosed    = 170
-	sessionDone      = 200
-	sessionBadKey    = 415
-	sessionCancelled = 440
-	sessionNoInvoice = 445
+	sessionOpen       = 100
+	sessionProcessing = 150
+	sessionClosed     = 170
+	sessionDone       = 200
+	sessionBadPackage = 405
+	sessionBadKey     = 415
+	sessionTooMany    = 420
+	sessionBadArchive = 430
+	sessionBadPart    = 435
+	sessionCancelled  = 440
+	sessionNoInvoice  = 445
 )
 
 // Codes of an invoice.
@@ -47,74 +53,31 @@ var invoiceDescriptions = map[int]string{
 
 // sessionDescriptions say what a session's codes mean, in own words.
 var sessionDescriptions = map[int]string{
-	sessionOpen:      "Sesja przyjmuje faktury",
-	sessionClosed:    "Sesja kończy sprawdzanie faktur",
-	sessionDone:      "Sesja zakończona, UPO gotowe",
-	sessionBadKey:    "Klucza sesji nie da się odszyfrować",
-	sessionCancelled: "Sesja przepadła",
-	sessionNoInvoice: "Żadna faktura z sesji nie przeszła",
+	sessionOpen:       "Sesja przyjmuje faktury",
+	sessionProcessing: "Pakiet jest sprawdzany",
+	sessionClosed:     "Sesja kończy sprawdzanie faktur",
+	sessionDone:       "Sesja zakończona, UPO gotowe",
+	sessionBadPackage: "Pakiet jest inny, niż zapowiedziano",
+	sessionBadKey:     "Klucza sesji nie da się odszyfrować",
+	sessionTooMany:    "W pakiecie jest za dużo faktur",
+	sessionBadArchive: "Archiwum pakietu jest wadliwe",
+	sessionBadPart:    "Części pakietu nie da się odszyfrować",
+	sessionCancelled:  "Sesja przepadła",
+	sessionNoInvoice:  "Żadna faktura z sesji nie przeszła",
+	500:               "Sesja się zepsuła (500)",
+	550:               "System przerwał pracę nad sesją",
 }
 
-// sentInvoice is one invoice that arrived in a session.
-type sentInvoice struct {
-	ref           string
-	session       *session
-	ordinal       int
-	declaredHash  string // Base64
-	offline       bool
-	correctedHash string
-	strictNIP     bool // the sender asked for check digits to be checked
+// batchDescriptions say it for a batch session, where that differs.
+var batchDescriptions = map[int]string{sessionOpen: "Sesja czeka na części pakietu"}
 
-	plain   []byte // nil when it could not be decrypted
-	hash    string // SHA-256 of plain in hexadecimal, "" without plain
-	invoice invoice
-	early   *outcome // what examination already found wrong
-
-	sentAt, halfAt, dueAt time.Time
-	decidedAt             time.Time
-	forced                *forcedVerdict
-
-	code       int // 0 until decided
-	details    []string
-	extensions map[string]string
-	record     *record // when accepted
-}
-
-// outcome is a decision about an invoice.
-type outcome struct {
-	code       int
-	details    []string
-	extensions map[string]string
-}
-
-// status is the invoice's code at a time.
-func (i *sentInvoice) status(now time.Time) statusInfo {
-	switch {
-	case i.code != 0:
-		words := invoiceDescriptions[i.code]
-		if words == "" {
-			words = "Status " + itoa(i.code)
-		}
-		return statusInfo{Code: i.code, Description: words, Details: i.details, Extensions: i.extensions}
-	case now.Before(i.halfAt):
-		return statusInfo{Code: invoiceReceived, Description: invoiceDescriptions[invoiceReceived]}
-	}
-	return statusInfo{Code: invoiceProcessing, Description: invoiceDescriptions[invoiceProcessing]}
-}
+// noInvoiceSent is why a session without invoices was cancelled.
+const noInvoiceSent = "Do sesji nie trafiła żadna faktura"
 
 // settle brings every delayed state up to now: invoices are decided in the
 // order in which they fall due, then sessions end. The lock must be held.
 func (s *Simulator) settle(now time.Time) {
-	var due []*sentInvoice
-	s.pending = slices.DeleteFunc(s.pending, func(i *sentInvoice) bool {
-		ready := !i.dueAt.After(now) && (i.invoice.number == "" || !s.held[i.invoice.number])
-		if ready {
-			due = append(due, i)
-		}
-		return ready
-	})
-	slices.SortStableFunc(due, func(a, b *sentInvoice) int { return a.dueAt.Compare(b.dueAt) })
-	for _, i := range due {
+	for i := s.pending.next(now, s.held); i != nil; i = s.pending.next(now, s.held) {
 		s.decide(i)
 	}
 	s.unfinished = slices.DeleteFunc(s.unfinished, func(n *session) bool { return s.advance(n, now) })
@@ -122,68 +85,138 @@ func (s *Simulator) settle(now time.Time) {
 
 // decide ends an invoice's processing. The lock must be held.
 func (s *Simulator) decide(i *sentInvoice) {
+	n := i.session
 	out := s.judge(i)
-	i.code, i.details, i.extensions, i.decidedAt = out.code, out.details, out.extensions, i.dueAt
-	if i.decidedAt.After(i.session.updated) {
-		i.session.updated = i.decidedAt
+	switch {
+	case out.code == invoiceAccepted:
+		i.record = s.acceptSent(i)
+		n.byNumber[i.record.number] = i.record
+		if i.selfDuplicate {
+			out, i.record = duplicateOf(i.record), nil
+		}
+	case out.code == invoiceDuplicate && i.wrongOriginal && out.extensions != nil:
+		out = duplicate(newReference(kindSession, i.dueAt), out.extensions["originalKsefNumber"])
 	}
-	if i.code != invoiceAccepted {
-		i.plain, i.invoice.values = nil, nil // nobody asks for it any more
-		return
+	i.code, i.details, i.extensions, i.decidedAt = out.code, out.details, out.extensions, i.dueAt
+	n.undecided--
+	if i.code == invoiceAccepted {
+		n.accepted++
+	} else {
+		n.rejected++
+		i.plain = nil // nobody asks for it any more
 	}
 	i.invoice.values = nil
-	mode := modeOnline
-	if i.offline || i.invoice.issueDate < s.warsawDay(i.sentAt) {
-		mode = modeOffline
+	if i.decidedAt.After(n.decidedAt) {
+		n.decidedAt = i.decidedAt
 	}
-	i.record = s.accept(&record{
-		xml: i.plain, hash: i.hash, invoice: i.invoice, form: i.session.form, mode: mode,
-		invoicing: i.sentAt, acquired: i.dueAt, correctedHash: i.correctedHash, sent: i,
+	if i.decidedAt.After(n.updated) {
+		n.updated = i.decidedAt
+	}
+}
+
+// acceptSent makes the record of an invoice that is accepted now.
+func (s *Simulator) acceptSent(i *sentInvoice) *record {
+	return s.accept(&record{
+		xml: i.plain, hash: i.hash, invoice: i.invoice.shown(), form: i.session.form, mode: s.modeOf(i),
+		invoicing: i.sentAt, acquired: i.dueAt, correctedHash: i.correctedHash, sent: i, lateBy: i.lateBy,
 	})
+}
+
+// acceptElsewhere makes a record of the same bytes as if another integrator
+// had just sent them for the same taxpayer, in a session that nobody of this
+// context can read.
+func (s *Simulator) acceptElsewhere(i *sentInvoice) {
+	own := i.session.auth
+	foreign := &session{
+		ref: newReference(kindSession, i.arrived), foreign: true, form: i.session.form, created: i.arrived, updated: i.arrived,
+		closedAt: i.arrived, code: sessionDone, auth: &authentication{context: own.context, started: i.arrived},
+	}
+	s.sessions[foreign.ref] = foreign
+	s.accept(&record{
+		xml: i.plain, hash: i.hash, invoice: i.invoice.shown(), form: i.session.form, mode: s.modeOf(i),
+		invoicing: i.sentAt, acquired: i.arrived, sessionRef: foreign.ref, contextNIP: own.context.nip,
+	})
+}
+
+// shown is the invoice without what only its examination needed.
+func (v invoice) shown() invoice {
+	v.values = nil
+	return v
+}
+
+// modeOf is Offline when the sender said so or the invoice was issued on an
+// earlier day than it was sent.
+func (s *Simulator) modeOf(i *sentInvoice) string {
+	if i.offline || i.invoice.issueDate < s.warsawDay(i.sentAt) {
+		return modeOffline
+	}
+	return modeOnline
+}
+
+// duplicateOf is the decision about an invoice that is held already.
+func duplicateOf(original *record) outcome { return duplicate(original.sessionRef, original.number) }
+
+func duplicate(sessionRef, number string) outcome {
+	return outcome{
+		code:       invoiceDuplicate,
+		details:    []string{"Tę samą fakturę przyjęto jako " + number + " w sesji " + sessionRef + "."},
+		extensions: map[string]string{"originalSessionReferenceNumber": sessionRef, "originalKsefNumber": number},
+	}
 }
 
 // advance moves a session on and says whether it has ended. The lock must be
 // held.
 func (s *Simulator) advance(n *session, now time.Time) bool {
 	if n.code == sessionOpen && !n.validUntil.After(now) {
+		if n.batch != nil {
+			n.batch.forget()
+			n.details = []string{"Minął czas na wysłanie pakietu"}
+			return s.end(n, sessionCancelled, n.validUntil)
+		}
 		n.code, n.closedAt, n.updated = sessionClosed, n.validUntil, n.validUntil
 	}
-	if n.keyBroken {
+	if n.keyBroken && n.batch == nil {
 		at := n.created.Add(s.cfg.SessionDelay)
 		return !at.After(now) && s.end(n, sessionBadKey, at)
 	}
-	if n.code != sessionClosed {
+	if n.code == sessionOpen || n.undecided > 0 || (n.batch != nil && n.batch.unpacking) {
 		return false
 	}
 	last := n.closedAt
-	accepted := 0
-	for _, i := range n.invoices {
-		if i.code == 0 {
-			return false
-		}
-		if i.code == invoiceAccepted {
-			accepted++
-		}
-		if i.decidedAt.After(last) {
-			last = i.decidedAt
-		}
+	if n.decidedAt.After(last) {
+		last = n.decidedAt
 	}
 	at := last.Add(s.cfg.SessionDelay)
 	switch {
 	case at.After(now):
 		return false
+	case n.failsWith != 0:
+		return s.end(n, n.failsWith, at)
 	case len(n.invoices) == 0:
+		n.details = []string{noInvoiceSent}
 		return s.end(n, sessionCancelled, at)
-	case accepted == 0:
+	case n.accepted == 0:
 		return s.end(n, sessionNoInvoice, at)
 	}
-	n.upoRef = newReference(kindUPO, at)
+	s.paginate(n, at)
 	return s.end(n, sessionDone, at)
 }
 
 func (s *Simulator) end(n *session, code int, at time.Time) bool {
 	n.code, n.endedAt, n.updated = code, at, at
 	return true
+}
+
+// fail makes a closed session end with a code and its undecided invoices with
+// it. The lock must be held.
+func (s *Simulator) fail(n *session, code int, now time.Time) {
+	n.failsWith = code
+	s.pending.each(func(i *sentInvoice) {
+		if i.session == n {
+			i.forced = &forcedVerdict{Code: invoiceCancelled}
+			i.stuck, i.dueAt = false, now.Add(s.cfg.InvoiceDelay)
+		}
+	})
 }
 
 // forcedVerdict is an outcome that somebody asked for.

@@ -2,6 +2,13 @@ package ksefsim
 
 import "net/http"
 
+// The usual bounds of a session's invoices.
+const (
+	maxSessionInvoices        = 10_000
+	maxInvoiceBytes           = 1_000_000
+	maxInvoiceAttachmentBytes = 3_000_000
+)
+
 // sessionLimits is how much a session takes.
 type sessionLimits struct {
 	maxInvoiceBytes           int // 1 MB is 1,000,000 bytes

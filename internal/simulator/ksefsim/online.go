@@ -14,16 +14,9 @@ import (
 	"time"
 )
 
-const (
-	// sessionLife is how long an online session stays open; it is real and not
-	// extended by activity.
-	sessionLife = 12 * time.Hour
-	// maxSessionInvoices is the number of invoices that a session takes.
-	maxSessionInvoices = 10_000
-	// Invoice sizes in bytes: 1 MB is 1,000,000 bytes.
-	maxInvoiceBytes           = 1_000_000
-	maxInvoiceAttachmentBytes = 3_000_000
-)
+// sessionLife is how long an online session stays open; it is real and not
+// extended by activity.
+const sessionLife = 12 * time.Hour
 
 // formCode names the structure of a session's invoices.
 type formCode struct {
@@ -32,7 +25,7 @@ type formCode struct {
 	Value         string `json:"value"`
 }
 
-// formCodes are the structures that TEST admits.
+// formCodes are the structures that exist.
 var formCodes = []formCode{
 	{"FA (2)", "1-0E", "FA"},
 	{"FA (3)", "1-0E", "FA"},
@@ -41,57 +34,62 @@ var formCodes = []formCode{
 	{"FA_RR (1)", "1-1E", "FA_RR"},
 }
 
-// session is one online session.
+// admits says whether a session can be opened for a structure: FA(2) on TEST
+// only, PEF only one by one.
+func (s *Simulator) admits(form formCode, batch bool) bool {
+	return slices.Contains(formCodes, form) && (form.SystemCode != "FA (2)" || s.test()) && (form.Value != "PEF" || !batch)
+}
+
+// session is one session, online or batch.
 type session struct {
 	ref        string
 	auth       *authentication // who opened it
+	foreign    bool            // of somebody else: nobody may read it
 	form       formCode
 	created    time.Time
 	updated    time.Time
-	validUntil time.Time
-	closedAt   time.Time // zero while open
+	validUntil time.Time     // of a batch session: end of the time for its parts
+	closedAt   time.Time     // zero while open
+	batch      *batchPackage // nil for an online session
+	strictNIP  bool          // whoever opened it asked for check digits to be checked
 
 	key, iv   []byte
 	keyBroken bool // the key cannot be used: shows as 415 after a while
 
-	invoices []*sentInvoice
-	code     int
-	endedAt  time.Time
-	upoRef   string
-	upo      []byte // made when first asked for
+	invoices                      []*sentInvoice
+	byRef                         map[string]*sentInvoice
+	byNumber                      map[string]*record // accepted invoices by KSeF number
+	undecided, accepted, rejected int
+	decidedAt                     time.Time // of the last invoice decided
+
+	code      int
+	details   []string
+	failsWith int // the code that it will end with, 0 for the usual
+	endedAt   time.Time
+	pages     []*upoPage
 }
 
-// openOnline answers POST /sessions/online. A key that cannot be decrypted is
-// no error here: the session turns to 415 later.
-func (s *Simulator) openOnline(c *call) (*reply, error) {
-	var body struct {
-		FormCode   *formCode `json:"formCode"`
-		Encryption *struct {
-			EncryptedSymmetricKey string  `json:"encryptedSymmetricKey"`
-			InitializationVector  string  `json:"initializationVector"`
-			PublicKeyID           *string `json:"publicKeyId"`
-		} `json:"encryption"`
-	}
-	if err := c.decode(&body); err != nil {
-		return nil, err
-	}
-	if body.FormCode == nil || body.Encryption == nil {
-		return nil, invalid("Pola formCode i encryption są wymagane.")
-	}
-	if !slices.Contains(formCodes, *body.FormCode) {
-		return nil, invalid("formCode: nieznana struktura faktury.")
-	}
-	wrapped, err := base64.StdEncoding.DecodeString(body.Encryption.EncryptedSymmetricKey)
+// encryptionInfo is how a caller hands over a key.
+type encryptionInfo struct {
+	EncryptedSymmetricKey string  `json:"encryptedSymmetricKey"`
+	InitializationVector  string  `json:"initializationVector"`
+	PublicKeyID           *string `json:"publicKeyId"`
+}
+
+// newSession makes a session that is not open yet. A key that cannot be
+// decrypted is no error here: the session turns to 415 later.
+func (s *Simulator) newSession(c *call, kind string, form formCode, e *encryptionInfo) (*session, error) {
+	wrapped, err := base64.StdEncoding.DecodeString(e.EncryptedSymmetricKey)
 	if err != nil || len(wrapped) == 0 {
 		return nil, invalid("encryption.encryptedSymmetricKey: oczekiwano Base64.")
 	}
-	iv, err := base64.StdEncoding.DecodeString(body.Encryption.InitializationVector)
+	iv, err := base64.StdEncoding.DecodeString(e.InitializationVector)
 	if err != nil || len(iv) == 0 {
 		return nil, invalid("encryption.initializationVector: oczekiwano Base64.")
 	}
 	id := ""
-	if body.Encryption.PublicKeyID != nil {
-		id = *body.Encryption.PublicKeyID
+	if e.PublicKeyID != nil {
+		id = *e.PublicKeyID
 	}
 	s.strikeKeys(c)
 	keys := s.keys.symmetric(id)
@@ -99,8 +97,8 @@ func (s *Simulator) openOnline(c *call) (*reply, error) {
 		return nil, refuse(21470, "publicKeyId: nie ma klucza "+id+".")
 	}
 	n := &session{
-		ref: newReference(kindSession, c.now), auth: c.token.auth, form: *body.FormCode,
-		created: c.now, updated: c.now, validUntil: c.now.Add(sessionLife), iv: iv, code: sessionOpen,
+		ref: newReference(kind, c.now), auth: c.token.auth, form: form, created: c.now, updated: c.now,
+		strictNIP: c.feature("subject-identifier-validation"), iv: iv, code: sessionOpen, byRef: map[string]*sentInvoice{}, byNumber: map[string]*record{},
 	}
 	for _, key := range keys {
 		if n.key, err = rsa.DecryptOAEP(sha256.New(), nil, key.private, wrapped, nil); err == nil {
@@ -108,12 +106,39 @@ func (s *Simulator) openOnline(c *call) (*reply, error) {
 		}
 	}
 	n.keyBroken = err != nil || len(n.key) != 32 || len(iv) != aes.BlockSize
+	return n, nil
+}
 
+// register makes a session known. The lock must not be held.
+func (s *Simulator) register(c *call, n *session) {
 	s.lock(c.now)
 	defer s.mu.Unlock()
 	s.sessions[n.ref] = n
 	s.sessionOrder = append(s.sessionOrder, n)
 	s.unfinished = append(s.unfinished, n)
+}
+
+// openOnline answers POST /sessions/online.
+func (s *Simulator) openOnline(c *call) (*reply, error) {
+	var body struct {
+		FormCode   *formCode       `json:"formCode"`
+		Encryption *encryptionInfo `json:"encryption"`
+	}
+	if err := c.decode(&body); err != nil {
+		return nil, err
+	}
+	if body.FormCode == nil || body.Encryption == nil {
+		return nil, invalid("Pola formCode i encryption są wymagane.")
+	}
+	if !s.admits(*body.FormCode, false) {
+		return nil, invalid("formCode: nieznana struktura faktury.")
+	}
+	n, err := s.newSession(c, kindSession, *body.FormCode, body.Encryption)
+	if err != nil {
+		return nil, err
+	}
+	n.validUntil = c.now.Add(sessionLife)
+	s.register(c, n)
 	return jsonReply(http.StatusCreated, map[string]any{"referenceNumber": n.ref, "validUntil": stamp(n.validUntil)})
 }
 
@@ -146,15 +171,12 @@ func (s *Simulator) sendInvoice(c *call) (*reply, error) {
 	if body.InvoiceSize < 1 || body.EncryptedInvoiceSize < 1 {
 		return nil, invalid("invoiceSize i encryptedInvoiceSize muszą być dodatnie.")
 	}
-	if body.InvoiceSize > maxInvoiceAttachmentBytes {
-		return nil, invalid("invoiceSize: przekroczono dozwolony rozmiar faktury.")
-	}
 	cipherText, err := base64.StdEncoding.DecodeString(body.EncryptedInvoiceContent)
 	if err != nil {
 		return nil, invalid("encryptedInvoiceContent: oczekiwano Base64.")
 	}
 	ref := c.r.PathValue("ref")
-	n, err := s.checkSendable(c, ref, corrected)
+	n, err := s.checkSendable(c, ref, corrected, body.InvoiceSize)
 	if err != nil {
 		return nil, err
 	}
@@ -180,35 +202,41 @@ func (s *Simulator) sendInvoice(c *call) (*reply, error) {
 
 	s.lock(c.now)
 	defer s.mu.Unlock()
-	if n.code != sessionOpen || len(n.invoices) >= maxSessionInvoices { // changed meanwhile
-		return nil, refuse(21180, "Sesja ma status "+itoa(n.code)+" i nie przyjmuje faktur.")
+	if err := s.mayTake(c, n); err != nil { // it may have changed meanwhile
+		return nil, err
 	}
-	n.invoices = append(n.invoices, inv)
-	n.updated = c.now
-	inv.ordinal = len(n.invoices)
-	inv.halfAt, inv.dueAt = c.now.Add(s.cfg.InvoiceDelay/2), c.now.Add(s.cfg.InvoiceDelay)
-	if v := s.takeVerdict(inv.invoice.number); v != nil {
-		inv.forced = v
-		inv.dueAt = inv.dueAt.Add(time.Duration(v.DelaySeconds * float64(time.Second) / s.cfg.TimeScale))
-	}
-	s.pending = append(s.pending, inv)
-	s.submissions = append(s.submissions, inv)
+	s.enter(c, inv, c.now)
 	return jsonReply(http.StatusAccepted, map[string]any{"referenceNumber": inv.ref})
 }
 
+// mayTake says whether a session can take one more invoice. The lock must be
+// held.
+func (s *Simulator) mayTake(c *call, n *session) error {
+	limits, _ := s.sessionLimits(n.auth.context.value)
+	switch {
+	case s.sessions[n.ref] != n || n.batch != nil:
+		return refuse(21173, "Sesji "+c.r.PathValue("ref")+" nie ma.")
+	case n.code != sessionOpen:
+		return refuse(21180, "Sesja ma status "+itoa(n.code)+" i nie przyjmuje faktur.")
+	case len(n.invoices) >= limits.maxInvoices:
+		return refuse(21155, fmt.Sprintf("Sesja %s ma już %d faktur, więcej nie przyjmie.", n.ref, limits.maxInvoices))
+	}
+	return nil
+}
+
 // checkSendable finds the session of an invoice, if it can take one more.
-func (s *Simulator) checkSendable(c *call, ref, corrected string) (*session, error) {
+func (s *Simulator) checkSendable(c *call, ref, corrected string, size int64) (*session, error) {
 	s.lock(c.now)
 	defer s.mu.Unlock()
 	n, err := s.ownSession(c, ref)
+	if err == nil {
+		err = s.mayTake(c, n)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if n.code != sessionOpen {
-		return nil, refuse(21180, "Sesja ma status "+itoa(n.code)+" i nie przyjmuje faktur.")
-	}
-	if len(n.invoices) >= maxSessionInvoices {
-		return nil, refuse(21155, fmt.Sprintf("Sesja %s ma już %d faktur, więcej nie przyjmie.", ref, maxSessionInvoices))
+	if limits, _ := s.sessionLimits(n.auth.context.value); size > int64(limits.maxInvoiceAttachmentBytes) {
+		return nil, invalid("invoiceSize: przekroczono dozwolony rozmiar faktury.")
 	}
 	if corrected == "" {
 		return n, nil
@@ -235,10 +263,16 @@ func (s *Simulator) closeOnline(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.code != sessionOpen {
+	switch {
+	case n.batch != nil:
+		return nil, refuse(21173, "Sesja "+n.ref+" nie jest interaktywna.")
+	case n.code != sessionOpen:
 		return nil, refuse(21180, "Sesja ma status "+itoa(n.code)+", zamyka się tylko otwartą.")
 	}
 	n.code, n.closedAt, n.updated = sessionClosed, c.now, c.now
+	if f := c.strike(faultSessionFails); f != nil {
+		s.fail(n, f.Status, c.now)
+	}
 	return &reply{status: http.StatusNoContent}, nil
 }
 
@@ -248,14 +282,14 @@ func (s *Simulator) ownSession(c *call, ref string) (*session, error) {
 	if n == nil || n.auth.context != c.token.auth.context {
 		return nil, refuse(21173, "Sesji "+ref+" nie ma.")
 	}
-	if n.auth.subject != c.token.auth.subject && !c.token.may("Introspection") {
+	if n.foreign || (n.auth.subject != c.token.auth.subject && !c.token.may("Introspection", "EnforcementOperations")) {
 		return nil, noAccess()
 	}
 	return n, nil
 }
 
-// decrypt undoes AES-256-CBC with PKCS #7 padding; the IV is not part of the
-// text.
+// decrypt undoes AES-256-CBC with PKCS #7 padding in place: text is gone
+// afterwards. The IV is not part of it.
 func decrypt(key, iv, text []byte) ([]byte, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -264,7 +298,7 @@ func decrypt(key, iv, text []byte) ([]byte, error) {
 	if len(text) == 0 || len(text)%aes.BlockSize != 0 || len(iv) != aes.BlockSize {
 		return nil, errors.New("length is no multiple of the block size")
 	}
-	plain := make([]byte, len(text))
+	plain := text
 	cipher.NewCBCDecrypter(block, iv).CryptBlocks(plain, text)
 	pad := int(plain[len(plain)-1])
 	if pad < 1 || pad > aes.BlockSize {

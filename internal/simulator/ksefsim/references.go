@@ -14,6 +14,7 @@ const (
 	kindChallenge = "CR"
 	kindAuth      = "AU"
 	kindSession   = "SO"
+	kindBatch     = "SB"
 	kindInvoice   = "EE"
 	kindUPO       = "EU"
 )

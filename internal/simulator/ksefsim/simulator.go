@@ -105,7 +105,7 @@ type state struct {
 	sessions     map[string]*session
 	sessionOrder []*session
 	unfinished   []*session // not yet in an end state
-	pending      []*sentInvoice
+	pending      waitingLine
 	submissions  []*sentInvoice
 
 	store    store
@@ -213,6 +213,7 @@ func (s *Simulator) Handler() http.Handler {
 		mux.Handle(method+" /v2"+path, s.serve(op))
 	}
 	mux.Handle("GET /storage/{area}/{session}/{kind}/{file}", s.serve(s.storageOperation()))
+	mux.Handle("PUT /storage/{area}/{session}/{kind}/{file}", s.serve(s.uploadOperation()))
 	mux.Handle("/", s.serve(&operation{name: "unknown", open: true, handle: func(c *call) (*reply, error) {
 		return nil, &failure{status: http.StatusNotFound, detail: "No such resource: " + c.r.Method + " " + c.r.URL.Path}
 	}}))

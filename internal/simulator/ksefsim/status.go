@@ -12,23 +12,24 @@ import (
 // linkLife is how long an unauthenticated UPO link works.
 const linkLife = 3 * 24 * time.Hour
 
-// sessionStatusDoc is one session as GET /sessions/{ref} shows it.
+// sessionStatusDoc is one session as GET /sessions/{ref} shows it. Only an
+// interactive session that is still open has a time until which it is valid.
 type sessionStatusDoc struct {
 	Status                 statusInfo `json:"status"`
 	DateCreated            string     `json:"dateCreated"`
 	DateUpdated            string     `json:"dateUpdated"`
 	ValidUntil             *string    `json:"validUntil,omitempty"`
-	UPO                    *upoPages  `json:"upo,omitempty"`
+	UPO                    *upoDoc    `json:"upo,omitempty"`
 	InvoiceCount           int        `json:"invoiceCount"`
 	SuccessfulInvoiceCount int        `json:"successfulInvoiceCount"`
 	FailedInvoiceCount     int        `json:"failedInvoiceCount"`
 }
 
-type upoPages struct {
-	Pages []upoPage `json:"pages"`
+type upoDoc struct {
+	Pages []upoPageDoc `json:"pages"`
 }
 
-type upoPage struct {
+type upoPageDoc struct {
 	ReferenceNumber           string `json:"referenceNumber"`
 	DownloadURL               string `json:"downloadUrl"`
 	DownloadURLExpirationDate string `json:"downloadUrlExpirationDate"`
@@ -53,6 +54,7 @@ type invoiceStatusDoc struct {
 	KSeFNumber               string     `json:"ksefNumber,omitempty"`
 	ReferenceNumber          string     `json:"referenceNumber"`
 	InvoiceHash              string     `json:"invoiceHash"`
+	InvoiceFileName          string     `json:"invoiceFileName,omitempty"`
 	AcquisitionDate          *string    `json:"acquisitionDate,omitempty"`
 	InvoicingDate            string     `json:"invoicingDate"`
 	PermanentStorageDate     *string    `json:"permanentStorageDate,omitempty"`
@@ -63,17 +65,20 @@ type invoiceStatusDoc struct {
 }
 
 func (n *session) statusInfo() statusInfo {
-	info := statusInfo{Code: n.code, Description: sessionDescriptions[n.code]}
-	if n.code == sessionCancelled {
-		info.Details = []string{"Do sesji nie trafiła żadna faktura"}
+	words := sessionDescriptions[n.code]
+	if n.batch != nil && batchDescriptions[n.code] != "" {
+		words = batchDescriptions[n.code]
 	}
-	return info
+	if words == "" {
+		words = "Status " + itoa(n.code)
+	}
+	return statusInfo{Code: n.code, Description: words, Details: n.details}
 }
 
 // state is the coarse state that the list of sessions filters by.
 func (n *session) state() string {
 	switch n.code {
-	case sessionOpen, sessionClosed:
+	case sessionOpen, sessionProcessing, sessionClosed:
 		return "InProgress"
 	case sessionDone:
 		return "Succeeded"
@@ -83,17 +88,12 @@ func (n *session) state() string {
 	return "Failed"
 }
 
-func (n *session) counts() (good, bad int) {
-	for _, i := range n.invoices {
-		switch i.code {
-		case 0:
-		case invoiceAccepted:
-			good++
-		default:
-			bad++
-		}
+// sessionType is what the list of sessions asks for.
+func (n *session) sessionType() string {
+	if n.batch != nil {
+		return "Batch"
 	}
-	return good, bad
+	return "Online"
 }
 
 // sessionStatus answers GET /sessions/{ref}.
@@ -107,16 +107,19 @@ func (s *Simulator) sessionStatus(c *call) (*reply, error) {
 	doc := sessionStatusDoc{
 		Status: n.statusInfo(), DateCreated: stamp(n.created), DateUpdated: stamp(n.updated), InvoiceCount: len(n.invoices),
 	}
-	if n.code == sessionOpen {
+	if n.code == sessionOpen && n.batch == nil {
 		doc.ValidUntil = stampOrNil(n.validUntil)
 	}
-	doc.SuccessfulInvoiceCount, doc.FailedInvoiceCount = n.counts()
-	if n.upoRef != "" {
-		until := c.now.Add(linkLife)
-		doc.UPO = &upoPages{Pages: []upoPage{{
-			ReferenceNumber: n.upoRef, DownloadURL: s.link(c, n.ref, "upo", n.upoRef, until),
+	doc.SuccessfulInvoiceCount, doc.FailedInvoiceCount = n.accepted, n.rejected
+	if len(n.pages) > 0 {
+		doc.UPO = &upoDoc{}
+	}
+	until := c.now.Add(linkLife)
+	for _, page := range n.pages {
+		doc.UPO.Pages = append(doc.UPO.Pages, upoPageDoc{
+			ReferenceNumber: page.ref, DownloadURL: s.link(c, n.ref, "upo", page.ref, until),
 			DownloadURLExpirationDate: stamp(until),
-		}}}
+		})
 	}
 	return jsonReply(http.StatusOK, doc)
 }
@@ -145,9 +148,9 @@ func (s *Simulator) listSessions(c *call) (*reply, error) {
 		before = len(s.sessionOrder)
 	}
 	items, next := []sessionItemDoc{}, 0
-	for i := min(before, len(s.sessionOrder)) - 1; i >= 0 && q.Get("sessionType") == "Online"; i-- {
+	for i := min(before, len(s.sessionOrder)) - 1; i >= 0; i-- {
 		n := s.sessionOrder[i]
-		if n.auth.context != c.token.auth.context || !fits(n) ||
+		if n.sessionType() != q.Get("sessionType") || n.auth.context != c.token.auth.context || !fits(n) ||
 			(n.auth.subject != c.token.auth.subject && !c.token.may("Introspection", "EnforcementOperations")) {
 			continue
 		}
@@ -157,9 +160,11 @@ func (s *Simulator) listSessions(c *call) (*reply, error) {
 		}
 		item := sessionItemDoc{
 			ReferenceNumber: n.ref, Status: n.statusInfo(), DateCreated: stamp(n.created), DateUpdated: stamp(n.updated),
-			ValidUntil: stampOrNil(n.validUntil), TotalInvoiceCount: len(n.invoices),
+			TotalInvoiceCount: len(n.invoices), SuccessfulInvoiceCount: n.accepted, FailedInvoiceCount: n.rejected,
 		}
-		item.SuccessfulInvoiceCount, item.FailedInvoiceCount = n.counts()
+		if n.batch == nil {
+			item.ValidUntil = stampOrNil(n.validUntil)
+		}
 		items = append(items, item)
 	}
 	doc := map[string]any{"sessions": items}
@@ -230,9 +235,13 @@ func (s *Simulator) pageOfInvoices(c *call, fits func(*sentInvoice) bool) (*repl
 	if err != nil {
 		return nil, err
 	}
+	lag := time.Time{}
+	if f := c.strike(faultListLags); f != nil {
+		lag = c.now.Add(-f.duration())
+	}
 	list, next := []invoiceStatusDoc{}, 0
 	for _, i := range n.invoices[min(after, len(n.invoices)):] {
-		if !fits(i) {
+		if !fits(i) || (!lag.IsZero() && i.arrived.After(lag)) {
 			continue
 		}
 		if len(list) == size {
@@ -256,20 +265,11 @@ func (s *Simulator) invoiceStatus(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := n.find(c.r.PathValue("invoiceRef"))
+	i := n.byRef[c.r.PathValue("invoiceRef")]
 	if i == nil {
 		return nil, invalid("Faktura o numerze referencyjnym " + c.r.PathValue("invoiceRef") + " nie została znaleziona w sesji.")
 	}
 	return jsonReply(http.StatusOK, s.invoiceDoc(c, i))
-}
-
-func (n *session) find(ref string) *sentInvoice {
-	for _, i := range n.invoices {
-		if i.ref == ref {
-			return i
-		}
-	}
-	return nil
 }
 
 // invoiceDoc is an invoice's status at the time of a call. The lock must be
@@ -277,7 +277,7 @@ func (n *session) find(ref string) *sentInvoice {
 func (s *Simulator) invoiceDoc(c *call, i *sentInvoice) invoiceStatusDoc {
 	doc := invoiceStatusDoc{
 		OrdinalNumber: i.ordinal, ReferenceNumber: i.ref, InvoiceHash: i.declaredHash,
-		InvoicingDate: stamp(i.sentAt), Status: i.status(c.now),
+		InvoiceFileName: i.fileName, InvoicingDate: stamp(i.sentAt), Status: i.status(c.now),
 	}
 	if i.record == nil {
 		return doc

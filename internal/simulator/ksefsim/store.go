@@ -30,6 +30,7 @@ type record struct {
 	invoicing     time.Time // accepted for processing
 	acquired      time.Time // KSeF number given
 	stored        time.Time // permanent storage; visible from then on
+	lateBy        time.Duration
 	sessionRef    string
 	contextNIP    string
 	sent          *sentInvoice // nil for a seeded one

@@ -2,53 +2,81 @@ package ksefsim
 
 import (
 	"crypto"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/xml"
 	"fmt"
-	"net/http"
-	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
 
 const nsUPO = "http://upo.schematy.mf.gov.pl/KSeF/v4-3"
 
-// upoByInvoice answers GET /sessions/{ref}/invoices/{invoiceRef}/upo.
-func (s *Simulator) upoByInvoice(c *call) (*reply, error) {
-	return s.invoiceUPO(c, func(n *session) *sentInvoice { return n.find(c.r.PathValue("invoiceRef")) })
+// upoPage is one page of a session's collective UPO.
+type upoPage struct {
+	ref      string
+	number   int // from 1
+	first    int // position of its first invoice, from 1
+	records  []*record
+	document []byte // made when first asked for
 }
 
-// upoByNumber answers GET /sessions/{ref}/invoices/ksef/{ksefNumber}/upo.
-func (s *Simulator) upoByNumber(c *call) (*reply, error) {
-	return s.invoiceUPO(c, func(n *session) *sentInvoice { return n.findNumber(c.r.PathValue("ksefNumber")) })
-}
-
-func (n *session) findNumber(number string) *sentInvoice {
+// paginate divides a session's accepted invoices into the pages of its UPO.
+// The lock must be held.
+func (s *Simulator) paginate(n *session, at time.Time) {
+	var records []*record
 	for _, i := range n.invoices {
-		if i.record != nil && i.record.number == number {
-			return i
+		if i.code == invoiceAccepted && i.record != nil {
+			records = append(records, i.record)
+		}
+	}
+	for records := range slices.Chunk(records, s.cfg.UPOPageSize) {
+		number := len(n.pages)
+		n.pages = append(n.pages, &upoPage{
+			ref: newReference(kindUPO, at), number: number + 1, first: number*s.cfg.UPOPageSize + 1, records: records,
+		})
+	}
+}
+
+func (n *session) page(ref string) *upoPage {
+	for _, p := range n.pages {
+		if p.ref == ref {
+			return p
 		}
 	}
 	return nil
 }
 
-func (s *Simulator) invoiceUPO(c *call, find func(*session) *sentInvoice) (*reply, error) {
+// upoByInvoice answers GET /sessions/{ref}/invoices/{invoiceRef}/upo.
+func (s *Simulator) upoByInvoice(c *call) (*reply, error) {
+	return s.invoiceUPO(c, func(n *session) *record {
+		if i := n.byRef[c.r.PathValue("invoiceRef")]; i != nil {
+			return i.record
+		}
+		return nil
+	})
+}
+
+// upoByNumber answers GET /sessions/{ref}/invoices/ksef/{ksefNumber}/upo.
+func (s *Simulator) upoByNumber(c *call) (*reply, error) {
+	return s.invoiceUPO(c, func(n *session) *record { return n.byNumber[c.r.PathValue("ksefNumber")] })
+}
+
+func (s *Simulator) invoiceUPO(c *call, find func(*session) *record) (*reply, error) {
 	s.lock(c.now)
 	defer s.mu.Unlock()
 	n, err := s.ownSession(c, c.r.PathValue("ref"))
 	if err != nil {
 		return nil, err
 	}
-	i := find(n)
-	if i == nil || i.record == nil {
+	r := find(n)
+	if r == nil {
 		return nil, refuse(21178, "Sesja "+n.ref+" nie ma UPO tej faktury.")
 	}
-	return s.recordUPO(i.record)
+	return s.recordUPO(r)
 }
 
 // upoByReference answers GET /sessions/{ref}/upo/{upoRef}.
@@ -60,16 +88,17 @@ func (s *Simulator) upoByReference(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.upoRef == "" || n.upoRef != ref {
+	page := n.page(ref)
+	if page == nil {
 		return nil, refuse(21178, "Sesja "+n.ref+" nie ma UPO "+ref+".")
 	}
-	return s.sessionUPO(n)
+	return s.sessionUPO(n, page)
 }
 
 // recordUPO makes an invoice's UPO once and gives it. The lock must be held.
 func (s *Simulator) recordUPO(r *record) (*reply, error) {
 	if r.upo == nil {
-		document, err := s.signUPO(s.upoDocument(r.sent.session, []*record{r}, false), r.acquired)
+		document, err := s.signUPO(s.upoDocument(r.sent.session, []*record{r}, nil), r.acquired)
 		if err != nil {
 			return nil, err
 		}
@@ -78,50 +107,49 @@ func (s *Simulator) recordUPO(r *record) (*reply, error) {
 	return xmlReply(r.upo), nil
 }
 
-// sessionUPO makes a session's collective UPO once and gives it. The lock must
-// be held.
-func (s *Simulator) sessionUPO(n *session) (*reply, error) {
-	if n.upo == nil {
-		var records []*record
-		for _, i := range n.invoices {
-			if i.record != nil {
-				records = append(records, i.record)
-			}
-		}
-		document, err := s.signUPO(s.upoDocument(n, records, true), n.endedAt)
+// sessionUPO makes a page of a session's collective UPO once and gives it. The
+// lock must be held.
+func (s *Simulator) sessionUPO(n *session, page *upoPage) (*reply, error) {
+	if page.document == nil {
+		document, err := s.signUPO(s.upoDocument(n, page.records, page), n.endedAt)
 		if err != nil {
 			return nil, err
 		}
-		n.upo = document
+		page.document = document
 	}
-	return xmlReply(n.upo), nil
+	return xmlReply(page.document), nil
 }
 
-// upoDocument writes a Potwierdzenie 4-3 without its signature. What it writes
-// is in canonical form already.
-func (s *Simulator) upoDocument(n *session, records []*record, collective bool) string {
+// upoDocument writes a Potwierdzenie 4-3 without its signature: that of one
+// invoice, or a page of a session's. What it writes is in canonical form
+// already.
+func (s *Simulator) upoDocument(n *session, records []*record, page *upoPage) string {
 	var b strings.Builder
 	field := func(name, value string) { b.WriteString("<" + name + ">" + escaped(value) + "</" + name + ">") }
 	b.WriteString(`<Potwierdzenie xmlns="` + nsUPO + `">`)
 	field("NazwaPodmiotuPrzyjmujacego", s.receiver())
 	field("NumerReferencyjnySesji", n.ref)
 	b.WriteString("<Uwierzytelnienie><IdKontekstu>")
-	if n.auth.context.kind == "InternalId" {
-		field("IdWewnetrzny", n.auth.context.value)
-	} else {
-		field("Nip", n.auth.context.value)
+	switch context := n.auth.context; context.kind {
+	case "InternalId":
+		field("IdWewnetrzny", context.value)
+	case "NipVatUe":
+		field("IdZlozonyVatUE", context.value)
+	case "PeppolId":
+		field("IdDostawcyUslugPeppol", context.value)
+	default:
+		field("Nip", context.value)
 	}
 	b.WriteString("</IdKontekstu>")
 	field("SkrotDokumentuUwierzytelniajacego", n.auth.documentHash)
 	b.WriteString("</Uwierzytelnienie>")
-	if collective {
-		count := itoa(len(records))
+	if page != nil {
 		b.WriteString("<OpisPotwierdzenia>")
-		field("Strona", "1")
-		field("LiczbaStron", "1")
-		field("ZakresDokumentowOd", "1")
-		field("ZakresDokumentowDo", count)
-		field("CalkowitaLiczbaDokumentow", count)
+		field("Strona", itoa(page.number))
+		field("LiczbaStron", itoa(len(n.pages)))
+		field("ZakresDokumentowOd", itoa(page.first))
+		field("ZakresDokumentowDo", itoa(page.first+len(records)-1))
+		field("CalkowitaLiczbaDokumentow", itoa(n.accepted))
 		b.WriteString("</OpisPotwierdzenia>")
 	}
 	field("NazwaStrukturyLogicznej", "Schemat_"+strings.ReplaceAll(n.form.SystemCode, " ", "")+"_v"+n.form.SchemaVersion+".xsd")
@@ -135,7 +163,7 @@ func (s *Simulator) upoDocument(n *session, records []*record, collective bool) 
 		field("DataWystawieniaFaktury", r.invoice.issueDate)
 		field("DataPrzeslaniaDokumentu", local(r.invoicing))
 		field("DataNadaniaNumeruKSeF", local(r.acquired))
-		field("SkrotDokumentu", hashBase64(r.xml))
+		field("SkrotDokumentu", hexToBase64(r.hash))
 		field("TrybWysylki", r.mode)
 		b.WriteString("</Dokument>")
 	}
@@ -212,64 +240,4 @@ func escaped(s string) string {
 
 func isXMLCharacter(r rune) bool {
 	return r == '\t' || r == '\n' || (r >= 0x20 && r <= 0xd7ff) || (r >= 0xe000 && r <= 0xfffd) || r >= 0x10000
-}
-
-// link makes an unauthenticated link to a UPO. Each one is new: it carries its
-// end, a random part and a code over both.
-func (s *Simulator) link(c *call, sessionRef, kind, name string, until time.Time) string {
-	path := "/storage/01/" + strings.ToLower(sessionRef) + "/" + kind + "/" + url.PathEscape("upo_"+name+".xml")
-	q := url.Values{
-		"sv": {"2025-01-05"}, "st": {c.now.UTC().Format(time.RFC3339)}, "se": {until.UTC().Format(time.RFC3339)},
-		"sr": {"b"}, "sp": {"r"}, "sk": {randomHex(8)},
-	}
-	q.Set("sig", s.linkCode(path, q.Get("se"), q.Get("sk")))
-	return c.baseURL + path + "?" + q.Encode()
-}
-
-func (s *Simulator) linkCode(path, until, nonce string) string {
-	mac := hmac.New(sha256.New, s.secret[:])
-	mac.Write([]byte("link\n" + path + "\n" + until + "\n" + nonce))
-	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// storageOperation serves the links: no log-in, no quota.
-func (s *Simulator) storageOperation() *operation {
-	return &operation{name: opStorage, open: true, handle: func(c *call) (*reply, error) {
-		q := c.r.URL.Query()
-		until, err := time.Parse(time.RFC3339, q.Get("se"))
-		code := s.linkCode(c.r.URL.EscapedPath(), q.Get("se"), q.Get("sk"))
-		if err != nil || !hmac.Equal([]byte(code), []byte(q.Get("sig"))) || !c.now.Before(until) {
-			return storageError(http.StatusForbidden, "AuthenticationFailed", "Server failed to authenticate the request."), nil
-		}
-		name := strings.TrimSuffix(strings.TrimPrefix(c.r.PathValue("file"), "upo_"), ".xml")
-		s.lock(c.now)
-		defer s.mu.Unlock()
-		n := s.sessions[strings.ToUpper(c.r.PathValue("session"))]
-		switch {
-		case n == nil:
-		case c.r.PathValue("kind") == "upo" && n.upoRef == name:
-			return s.sessionUPO(n)
-		case c.r.PathValue("kind") == "invoice-upo":
-			if i := n.findNumber(name); i != nil {
-				return s.recordUPO(i.record)
-			}
-		}
-		return storageError(http.StatusNotFound, "BlobNotFound", "The specified blob does not exist."), nil
-	}}
-}
-
-// storageError is an error in the manner of the storage service behind KSeF.
-func storageError(status int, code, message string) *reply {
-	body, err := xml.Marshal(struct {
-		XMLName xml.Name `xml:"Error"`
-		Code    string
-		Message string
-	}{Code: code, Message: message})
-	if err != nil {
-		body = nil
-	}
-	return &reply{
-		status: status, contentType: "application/xml", body: append([]byte(xml.Header), body...),
-		header: http.Header{"X-Ms-Error-Code": {code}},
-	}
 }
