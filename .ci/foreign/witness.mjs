@@ -18,7 +18,7 @@ const { address, control, expect, randomNIP, sha256 } = await import("./simulato
 const { receivedInvoice } = await import("./invoices.mjs");
 const { sendOnline } = await import("./steps/online.mjs");
 const { sendBatch } = await import("./steps/batch.mjs");
-const { receive, exportReceived } = await import("./steps/receive.mjs");
+const { receive, exportReceived, exportWhatIsNew } = await import("./steps/receive.mjs");
 const { readLimits, readGrants, useTokens, endLogins } = await import("./steps/account.mjs");
 
 /** Logs in; before that, KSeF gets invoices for the company to receive. */
@@ -35,7 +35,8 @@ async function logIn(witness) {
 }
 
 const steps = {
-  "log-in": logIn, online: sendOnline, batch: sendBatch, query: receive, export: exportReceived,
+  "log-in": logIn, online: sendOnline, batch: sendBatch,
+  query: receive, export: exportReceived, "export of what is new": exportWhatIsNew,
   limits: readLimits, grants: readGrants, tokens: useTokens, "log-ins": endLogins,
 };
 

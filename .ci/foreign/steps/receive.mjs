@@ -1,4 +1,5 @@
-import { expect, expectRefused, expectSame, sha256, until } from "../simulator.mjs";
+import { receivedInvoice } from "../invoices.mjs";
+import { control, expect, expectRefused, expectSame, sha256, until } from "../simulator.mjs";
 import { fetchPackage, unpack } from "../archive.mjs";
 
 /** Finds the received invoices page by page and downloads some, and one that does not exist. */
@@ -20,6 +21,22 @@ export async function receive({ client, session, received, from }) {
   const refusal = await expectRefused("download of an unknown number", [400], () => session.download(unknown));
   expect("codes of the refusal", client.codes(refusal), [21164]);
   return "found 12 invoices in 2 pages, downloaded 3; read the code of a refusal";
+}
+
+/** Has the client export all, and after one more invoice came, only what is new. */
+export async function exportWhatIsNew({ session, received, from, nip }) {
+  if (!session.exportNew) return "left out: the client cannot";
+  const points = {};
+  const all = unpack("Zip", await session.exportNew(from, points));
+  compare("the first incremental export", all, received);
+  const { xml } = receivedInvoice(nip);
+  const { invoices: [late] } = await control("POST", "seed", { buyerNip: nip, invoices: [{ xml: Buffer.from(xml).toString("base64") }] });
+  const more = await until("the new invoice in an incremental export", async () => {
+    const bytes = await session.exportNew(from, points);
+    return bytes.length === 0 ? undefined : unpack("Zip", bytes);
+  }, { seconds: 30, every: 2000 });
+  compare("the second incremental export", more, [late]);
+  return "12 invoices, then the one that came since";
 }
 
 /** Exports the received invoices and compares each, by the client and without it. */
