@@ -14,13 +14,14 @@ export async function control(method, path, body) {
     body: body && JSON.stringify(body),
   });
   if (!answer.ok) throw new Error(`${method} /_sim/${path}: ${answer.status} ${await answer.text()}`);
-  const text = await answer.text();
-  return text === "" ? undefined : JSON.parse(text);
+  return answer.json();
 }
 
-/** The invoices that the simulator holds, by KSeF number. */
-export async function held() {
-  return new Map((await control("GET", "invoices")).invoices.map((i) => [i.ksefNumber, i]));
+/** SHA-256 of the invoice that the simulator holds under a KSeF number. */
+export async function heldHash(ksefNumber) {
+  const answer = await fetch(`${address}/_sim/invoices/${ksefNumber}`);
+  if (!answer.ok) throw new Error(`the simulator does not hold ${ksefNumber}: ${answer.status}`);
+  return sha256(Buffer.from(await answer.arrayBuffer()));
 }
 
 /** Looks until there is something other than undefined. */

@@ -1,5 +1,5 @@
 import { badInvoice, issuedInvoice } from "../invoices.mjs";
-import { expect, expectSame, held, sha256 } from "../simulator.mjs";
+import { expect, expectSame, heldHash, sha256 } from "../simulator.mjs";
 import { allPages, ended, lookAtUPO } from "./status.mjs";
 
 const parts = 3;
@@ -41,8 +41,7 @@ async function sendOne(witness, archive) {
   expect("original of the duplicate", [originalSessionReferenceNumber, originalKsefNumber], [sentOnline.session, sentOnline.ksefNumber]);
 
   const accepted = listed.filter((i) => i.status.code === 200);
-  const store = await held();
-  for (const i of accepted) expect(`hash of ${i.invoiceFileName} in the simulator`, store.get(i.ksefNumber)?.sha256, sha256(byHash.get(i.invoiceHash).xml));
+  for (const i of accepted) expect(`hash of ${i.invoiceFileName} in the simulator`, await heldHash(i.ksefNumber), sha256(byHash.get(i.invoiceHash).xml));
   expect("state of one invoice", (await session.invoice(reference, accepted[0].referenceNumber)).ksefNumber, accepted[0].ksefNumber);
   await lookAtUPO(witness, end, reference, accepted);
 

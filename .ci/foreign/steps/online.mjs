@@ -1,5 +1,5 @@
 import { issuedInvoice } from "../invoices.mjs";
-import { expect, expectSame, held, isKsefNumber, sha256, until } from "../simulator.mjs";
+import { expect, expectSame, heldHash, isKsefNumber, sha256, until } from "../simulator.mjs";
 import { ended, lookAtUPO } from "./status.mjs";
 
 /** Sends one invoice in an online session, reads its state, number and UPO. */
@@ -14,7 +14,7 @@ export async function sendOnline(witness) {
   });
   expect(`code of the invoice (${JSON.stringify(sent.status)})`, sent.status.code, 200);
   expect("a KSeF number", isKsefNumber(sent.ksefNumber), true);
-  expect("hash of what the simulator holds", (await held()).get(sent.ksefNumber)?.sha256, sha256(invoice.xml));
+  expect("hash of what the simulator holds", await heldHash(sent.ksefNumber), sha256(invoice.xml));
   expect("code of the session before it is closed", (await session.status(online.reference)).status.code, 100);
   await online.close();
 
