@@ -19,6 +19,7 @@ const { receivedInvoice } = await import("./invoices.mjs");
 const { sendOnline } = await import("./steps/online.mjs");
 const { sendBatch } = await import("./steps/batch.mjs");
 const { receive, exportReceived, exportWhatIsNew } = await import("./steps/receive.mjs");
+const { grantAndBlock, changeLimits } = await import("./steps/testdata.mjs");
 const { readLimits, readGrants, useTokens, endLogins } = await import("./steps/account.mjs");
 
 /** Logs in; before that, KSeF gets invoices for the company to receive. */
@@ -37,7 +38,8 @@ async function logIn(witness) {
 const steps = {
   "log-in": logIn, online: sendOnline, batch: sendBatch,
   query: receive, export: exportReceived, "export of what is new": exportWhatIsNew,
-  limits: readLimits, grants: readGrants, tokens: useTokens, "log-ins": endLogins,
+  limits: readLimits, grants: readGrants, tokens: useTokens,
+  "rights of others": grantAndBlock, "test limits": changeLimits, "log-ins": endLogins,
 };
 
 let [done, failures] = [0, 0];

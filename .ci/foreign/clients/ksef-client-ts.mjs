@@ -87,6 +87,16 @@ const loggedIn = (client) => ({
   tokens: async () => (await client.tokens.queryTokens()).tokens,
   revokeToken: (reference) => client.tokens.revokeToken(reference),
 
+  // What only TEST has.
+  grant: (request) => client.testData.grantPermissions(request),
+  withdraw: (request) => client.testData.revokePermissions(request),
+  block: (contextIdentifier) => client.testData.blockContext({ contextIdentifier }),
+  unblock: (contextIdentifier) => client.testData.unblockContext({ contextIdentifier }),
+  setSessionLimits: (limits) => client.testData.changeSessionLimits(limits),
+  restoreSessionLimits: () => client.testData.restoreDefaultSessionLimits(),
+  setRateLimits: (rateLimits) => client.testData.setRateLimits({ rateLimits }),
+  restoreRateLimits: () => client.testData.restoreDefaultRateLimits(),
+
   logins: async () => (await client.activeSessions.getActiveSessions(10)).items,
   revokeLogin: (reference) => client.activeSessions.revokeSession(reference),
   revokeOwnLogin: () => client.activeSessions.revokeCurrentSession(),

@@ -93,6 +93,16 @@ const loggedIn = (client, tokens, handles = new Map()) => ({
   tokens: async () => (await client.tokens.listTokens()).tokens,
   revokeToken: (reference) => client.tokens.revokeToken(reference),
 
+  // What only TEST has.
+  grant: (request) => client.testdata.grantPermissions(request),
+  withdraw: (request) => client.testdata.revokePermissions(request),
+  block: (contextIdentifier) => client.testdata.blockContext({ contextIdentifier }),
+  unblock: (contextIdentifier) => client.testdata.unblockContext({ contextIdentifier }),
+  setSessionLimits: (limits) => client.limits.changeContextSessionLimits(limits),
+  restoreSessionLimits: () => client.limits.restoreContextSessionLimits(),
+  setRateLimits: (rateLimits) => client.limits.changeRateLimits({ rateLimits }),
+  restoreRateLimits: () => client.limits.restoreRateLimits(),
+
   logins: async () => (await client.activeSessions.listActiveSessions(10)).items,
   revokeLogin: (reference) => client.activeSessions.revokeSession(reference),
   revokeOwnLogin: () => client.activeSessions.revokeCurrentSession(),
