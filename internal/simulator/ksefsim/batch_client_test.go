@@ -148,6 +148,13 @@ func (w *world) sendBatch(access string, invoices ...fa3) *batchSender {
 	return b
 }
 
+// allowAttachments notifies that a taxpayer issues invoices with attachments.
+func (w *world) allowAttachments(nip string) {
+	w.sim.lock(w.sim.now())
+	defer w.sim.mu.Unlock()
+	w.sim.attachments[nip] = time.Time{}
+}
+
 // list is every invoice of a session, page by page.
 func (s *sender) list() []map[string]any {
 	s.t.Helper()

@@ -56,14 +56,14 @@ func (c *clock) Advance(d time.Duration) {
 
 // world is a simulator behind a server, with a clock.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	sim    *Simulator
 	server *httptest.Server
 	clock  *clock
 	http   *http.Client
 }
 
-func newWorld(t *testing.T, change func(*Config)) *world {
+func newWorld(t testing.TB, change func(*Config)) *world {
 	t.Helper()
 	c := newClock()
 	cfg := Config{Clock: c.Now, Limits: LimitsOff, Control: true}
@@ -74,7 +74,9 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	require.NoError(t, err)
 	server := httptest.NewServer(sim.Handler())
 	t.Cleanup(server.Close)
-	return &world{t: t, sim: sim, server: server, clock: c, http: server.Client()}
+	w := &world{t: t, sim: sim, server: server, clock: c, http: server.Client()}
+	t.Cleanup(w.witness)
+	return w
 }
 
 // answer is what came back.
@@ -84,7 +86,7 @@ type answer struct {
 	body   []byte
 }
 
-func (a answer) json(t *testing.T) map[string]any {
+func (a answer) json(t testing.TB) map[string]any {
 	t.Helper()
 	var v map[string]any
 	require.NoError(t, json.Unmarshal(a.body, &v), "body: %s", a.body)

@@ -34,6 +34,7 @@ func TestContract_everyOperationFitsTheOfficialDocumentInGoodAndBad(t *testing.T
 		v := w.query(access, subject, "2026-11-01T00:00:00Z", nil, "?pageSize=50&sortOrder=Asc").json(t)
 		assert.NotEmpty(t, v["invoices"])
 	}
+	w.driveExports(access)
 	w.control("permissions", map[string]any{"nip": otherNIP, "permissions": []string{"InvoiceRead"}})
 	reader := w.login(otherNIP)
 	w.do(http.MethodPost, "/permissions/query/personal/grants", reader, map[string]any{})
@@ -76,6 +77,7 @@ func TestContract_everyOperationFitsTheOfficialDocumentInGoodAndBad(t *testing.T
 		}
 		bad(http.MethodPost, "/sessions/online/"+s.ref+"/close", access, nil)
 		bad(http.MethodPost, "/sessions/batch/"+batch.ref+"/close", access, nil)
+		misuseExports(bad, access)
 		bad(http.MethodPost, "/permissions/query/personal/grants?pageSize=1", access, map[string]any{})
 	}
 	assert.Empty(t, c.violations)

@@ -7,9 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
-	"time"
 )
 
 // maxControlBody bounds a request to the control API in bytes.
@@ -94,104 +92,22 @@ func (s *Simulator) simReset(*http.Request) (any, error) {
 	return done, nil
 }
 
-// seedRequest is the body of POST /_sim/seed.
-type seedRequest struct {
-	BuyerNIP string        `json:"buyerNip"`
-	Invoices []seedInvoice `json:"invoices"`
-}
-
-// seedInvoice is one invoice to be held as already accepted. The optional
-// fields replace what the XML says; they are all there is for an XML that
-// cannot be read.
-type seedInvoice struct {
-	XML           []byte `json:"xml"`
-	KSeFNumber    string `json:"ksefNumber"`
-	InvoiceNumber string `json:"invoiceNumber"`
-	SellerNIP     string `json:"sellerNip"`
-	SellerName    string `json:"sellerName"`
-	Gross         string `json:"gross"`
-	Currency      string `json:"currency"`
-	IssueDate     string `json:"issueDate"`
-}
-
-func (s *Simulator) simSeed(r *http.Request) (any, error) {
-	var body seedRequest
-	if err := read(r, &body); err != nil {
+func (s *Simulator) simInvoices(r *http.Request) (any, error) {
+	page, err := readInvoicePage(r)
+	if err != nil {
 		return nil, err
 	}
-	if body.BuyerNIP != "" && !nipPattern.MatchString(body.BuyerNIP) {
-		return nil, fmt.Errorf("buyerNip %q is no NIP", body.BuyerNIP)
-	}
-	now := s.now()
-	records := make([]*record, 0, len(body.Invoices))
-	for i, seed := range body.Invoices {
-		if len(seed.XML) == 0 {
-			return nil, fmt.Errorf("invoice %d: xml is empty", i)
-		}
-		if seed.KSeFNumber != "" && !ksefNumberPattern.MatchString(seed.KSeFNumber) {
-			return nil, fmt.Errorf("invoice %d: ksefNumber %q is no KSeF number", i, seed.KSeFNumber)
-		}
-		if seed.SellerNIP != "" && !nipPattern.MatchString(seed.SellerNIP) {
-			return nil, fmt.Errorf("invoice %d: sellerNip %q is no NIP", i, seed.SellerNIP)
-		}
-		records = append(records, s.seeded(body.BuyerNIP, seed, now))
-	}
-	s.lock(now)
-	defer s.mu.Unlock()
-	list := []map[string]string{}
-	given := map[string]bool{}
-	for _, rec := range records {
-		if rec.number != "" && (given[rec.number] || s.store.byNumber[rec.number] != nil) {
-			return nil, fmt.Errorf("KSeF number %s is taken", rec.number)
-		}
-		given[rec.number] = true
-	}
-	for _, rec := range records {
-		s.accept(rec)
-		list = append(list, map[string]string{
-			"ksefNumber": rec.number, "sha256": rec.hash, "invoiceNumber": rec.invoice.number,
-		})
-	}
-	return map[string]any{"invoices": list}, nil
-}
-
-// seeded makes the record of a seeded invoice. Its session is one of nobody.
-func (s *Simulator) seeded(buyerNIP string, seed seedInvoice, now time.Time) *record {
-	v, err := readInvoice(seed.XML)
-	if err != nil {
-		v = invoice{} // half of a broken document is worth nothing
-	}
-	v.values = nil
-	for field, given := range map[*string]string{
-		&v.number: seed.InvoiceNumber, &v.sellerNIP: seed.SellerNIP, &v.sellerName: seed.SellerName,
-		&v.gross: seed.Gross, &v.currency: seed.Currency, &v.issueDate: seed.IssueDate,
-	} {
-		if given != "" {
-			*field = given
-		}
-	}
-	form := v.form
-	if !slices.Contains(formCodes, form) {
-		form = formCode{"FA (3)", "1-0E", "FA"}
-	}
-	return &record{
-		number: seed.KSeFNumber, xml: seed.XML, hash: hexSHA256(seed.XML), invoice: v, form: form,
-		mode: modeOnline, invoicing: now, acquired: now, buyerNIP: buyerNIP, sessionRef: newReference(kindSession, now),
-		contextNIP: v.sellerNIP,
-	}
-}
-
-func (s *Simulator) simInvoices(*http.Request) (any, error) {
 	s.lock(s.now())
 	defer s.mu.Unlock()
+	shown, total := page.of(s.store.order)
 	submitted := map[string]int{}
 	for _, i := range s.submissions {
 		submitted[i.hash]++
 	}
-	list := make([]map[string]any, 0, len(s.store.order))
-	for _, r := range s.store.order {
+	list := make([]map[string]any, 0, len(shown))
+	for _, r := range shown {
 		item := map[string]any{
-			"ksefNumber": r.number, "sha256": r.hash, "size": len(r.xml), "invoiceNumber": r.invoice.number,
+			"ksefNumber": r.number, "sha256": r.hash, "size": r.document.size, "invoiceNumber": r.invoice.number,
 			"sellerNip": r.invoice.sellerNIP, "buyerNip": r.buyerNIP, "origin": "seed",
 			"sessionReference": "", "invoiceReference": "", "status": invoiceAccepted,
 			"contextNip": r.contextNIP, "submissions": submitted[r.hash],
@@ -204,7 +120,11 @@ func (s *Simulator) simInvoices(*http.Request) (any, error) {
 		}
 		list = append(list, item)
 	}
-	return map[string]any{"invoices": list}, nil
+	answer := map[string]any{"invoices": list}
+	if page.asked {
+		answer["total"] = total
+	}
+	return answer, nil
 }
 
 func (s *Simulator) simRaw(w http.ResponseWriter, r *http.Request) {
@@ -216,7 +136,7 @@ func (s *Simulator) simRaw(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/xml")
-	_, _ = w.Write(rec.xml) // the caller may be gone
+	_, _ = w.Write(rec.document.bytes()) // the caller may be gone
 }
 
 func (s *Simulator) simSubmissions(*http.Request) (any, error) {

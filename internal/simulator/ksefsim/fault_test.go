@@ -2,9 +2,13 @@ package ksefsim
 
 import (
 	"encoding/json"
+	"flag"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +24,7 @@ func (w *world) fired(name string) int {
 	return int(n)
 }
 
-func (w *world) order(name string, more map[string]any) {
+func (w *world) disturb(name string, more map[string]any) {
 	w.t.Helper()
 	body := map[string]any{"name": name}
 	for k, v := range more {
@@ -78,7 +82,7 @@ func isCode(code int) func(*world, answer, error) {
 	}
 }
 
-// faultCases holds a case for every fault there is.
+// faultCases hold a case for each fault that has no test of its own elsewhere.
 var faultCases = map[string]faultCase{
 	faultRequestDropped: {show: sending(map[string]any{"name": faultRequestDropped}, false, noAnswer)},
 	faultAnswerDropped:  {show: sending(map[string]any{"name": faultAnswerDropped}, true, noAnswer)},
@@ -113,7 +117,7 @@ var faultCases = map[string]faultCase{
 	faultNotYetKnown: {show: sending(map[string]any{"name": faultNotYetKnown}, false, isCode(21173))},
 	faultUnavailable: {show: sending(map[string]any{"name": faultUnavailable}, false, isCode(21184))},
 	faultStorm: {show: func(w *world) {
-		w.order(faultStorm, map[string]any{"operation": "POST /auth/challenge", "times": 3, "retryAfter": 2})
+		w.disturb(faultStorm, map[string]any{"operation": "POST /auth/challenge", "times": 3, "retryAfter": 2})
 		for _, want := range []string{"2", "4", "6"} {
 			a := w.do(http.MethodPost, "/auth/challenge", "", nil)
 			assert.Equal(w.t, 429, a.status)
@@ -127,7 +131,7 @@ var faultCases = map[string]faultCase{
 			json(w.t)["invoices"].([]any)[0].(map[string]any)["ksefNumber"].(string)
 		w.clock.Advance(minute)
 		bearer := w.login(testNIP)
-		w.order(faultTruncated, nil)
+		w.disturb(faultTruncated, nil)
 		a, err := w.try(http.MethodGet, "/invoices/ksef/"+number, bearer, nil)
 		require.ErrorIs(w.t, err, io.ErrUnexpectedEOF)
 		assert.Equal(w.t, xml[:len(a.body)], a.body)
@@ -136,7 +140,7 @@ var faultCases = map[string]faultCase{
 	}},
 	faultUnknownFields: {show: func(w *world) {
 		bearer := w.login(testNIP)
-		w.order(faultUnknownFields, nil)
+		w.disturb(faultUnknownFields, nil)
 		doc := w.do(http.MethodGet, "/limits/context", bearer, nil).json(w.t)
 		assert.Contains(w.t, doc, "simUnknown")
 		assert.Contains(w.t, doc["onlineSession"], "simUnknown")
@@ -146,20 +150,20 @@ var faultCases = map[string]faultCase{
 		w.seed(testNIP, fa3{seller: otherNIP, number: "S"})
 		w.clock.Advance(minute)
 		bearer := w.login(testNIP)
-		w.order(faultUnknownEnums, nil)
+		w.disturb(faultUnknownEnums, nil)
 		doc := w.query(bearer, "Subject2", "2026-11-01T00:00:00Z", nil, "").json(w.t)["invoices"].([]any)[0].(map[string]any)
 		assert.Equal(w.t, "SimUnknown", doc["invoiceType"])
 		assert.Equal(w.t, "SimUnknown", doc["invoicingMode"])
 		assert.Contains(w.t, string(w.do(http.MethodGet, "/security/public-key-certificates", "", nil).body), "SimUnknown")
 	}},
 	faultSystemWarning: {show: func(w *world) {
-		w.order(faultSystemWarning, map[string]any{"body": "[abc-001]: tak"})
+		w.disturb(faultSystemWarning, map[string]any{"body": "[abc-001]: tak"})
 		assert.Equal(w.t, "[abc-001]: tak", w.do(http.MethodPost, "/auth/challenge", "", nil).header.Get("X-System-Warning"))
 	}},
 	faultCloseWorked: {show: func(w *world) {
 		s := w.open(w.login(testNIP))
 		s.send(fa3{}.xml())
-		w.order(faultCloseWorked, nil)
+		w.disturb(faultCloseWorked, nil)
 		assert.Equal(w.t, 502, s.do(http.MethodPost, "/sessions/online/"+s.ref+"/close", s.access, nil).status)
 		w.clock.Advance(minute)
 		assert.Equal(w.t, 200, statusCode(s.session()), "closed all the same")
@@ -169,13 +173,13 @@ var faultCases = map[string]faultCase{
 		s := w.open(w.login(testNIP))
 		ref := s.send(fa3{}.xml())
 		w.clock.Advance(minute)
-		w.order(faultUPOLate, nil)
+		w.disturb(faultUPOLate, nil)
 		path := "/sessions/" + s.ref + "/invoices/" + ref + "/upo"
 		assert.Equal(w.t, 21178, s.do(http.MethodGet, path, s.access, nil).code())
 		assert.Equal(w.t, 200, s.do(http.MethodGet, path, s.access, nil).status)
 	}},
 	faultClockSkew: {show: func(w *world) {
-		w.order(faultClockSkew, map[string]any{"operation": "POST /auth/challenge", "seconds": -600})
+		w.disturb(faultClockSkew, map[string]any{"operation": "POST /auth/challenge", "seconds": -600})
 		before := w.sim.now()
 		doc := w.do(http.MethodPost, "/auth/challenge", "", nil)
 		at, err := time.Parse(time.RFC3339Nano, doc.json(w.t)["timestamp"].(string))
@@ -188,7 +192,7 @@ var faultCases = map[string]faultCase{
 		assert.Equal(w.t, before, w.sim.now(), "right again")
 	}},
 	faultWarsawMidnight: {show: func(w *world) {
-		w.order(faultWarsawMidnight, map[string]any{"operation": "POST /auth/challenge", "seconds": 3})
+		w.disturb(faultWarsawMidnight, map[string]any{"operation": "POST /auth/challenge", "seconds": 3})
 		s := w.open(w.login(testNIP)) // takes one
 		today := s.send(fa3{number: "today"}.xml())
 		tomorrow := s.send(fa3{number: "tomorrow", date: "2026-11-24"}.xml())
@@ -209,7 +213,7 @@ var faultCases = map[string]faultCase{
 // Polish time.
 func dstNight(name, before, after string) func(*world) {
 	return func(w *world) {
-		w.order(name, map[string]any{"operation": "POST /auth/challenge"})
+		w.disturb(name, map[string]any{"operation": "POST /auth/challenge"})
 		w.do(http.MethodPost, "/auth/challenge", "", nil)
 		local := func() string {
 			return w.do(http.MethodGet, "/_sim/clock", "", nil).json(w.t)["warsaw"].(string)
@@ -222,26 +226,51 @@ func dstNight(name, before, after string) func(*world) {
 	}
 }
 
-func TestFaults_eachDoesWhatItSaysAndIsCounted(t *testing.T) {
-	for _, name := range FaultNames() {
+func TestFaults_doWhatTheySayAndAreCounted(t *testing.T) {
+	for name, c := range faultCases {
 		t.Run(name, func(t *testing.T) {
-			c, exists := faultCases[name]
-			require.True(t, exists, "no case shows what %s does", name)
 			w := newWorld(t, c.world)
 			c.show(w)
 			assert.Positive(t, w.fired(name), "counted")
 			assert.NotEmpty(t, FaultEffect(name))
 		})
 	}
-	for name := range faultCases {
-		assert.NotNil(t, findFaultKind(name), "%s is no fault", name)
+}
+
+// struck are the faults that struck in the tests of this run.
+var struck = struct {
+	sync.Mutex
+	names map[string]bool
+}{names: map[string]bool{}}
+
+// witness notes at the end of a test which faults have struck in it.
+func (w *world) witness() {
+	_, fired := w.sim.faults.all()
+	struck.Lock()
+	defer struck.Unlock()
+	for name, n := range fired {
+		struck.names[name] = struck.names[name] || n > 0
 	}
+}
+
+// TestMain fails a run of all tests in which a fault never struck: each has to
+// have a test that shows what it does.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == "" && !testing.Short()
+	for _, name := range FaultNames() {
+		if code == 0 && whole && !struck.names[name] {
+			fmt.Fprintf(os.Stderr, "no test shows what the fault %s does\n", name)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
 
 func TestFaults_byChanceAreRepeatable(t *testing.T) {
 	pattern := func(seed int) (struck string) {
 		w := newWorld(t, nil)
-		w.order(faultTooMany, map[string]any{"operation": "POST /auth/challenge", "times": -1, "probability": 0.5, "seed": seed})
+		w.disturb(faultTooMany, map[string]any{"operation": "POST /auth/challenge", "times": -1, "probability": 0.5, "seed": seed})
 		for range 40 {
 			if w.do(http.MethodPost, "/auth/challenge", "", nil).status == 429 {
 				struck += "x"

@@ -14,9 +14,16 @@ import (
 	"time"
 )
 
-// sessionLife is how long an online session stays open; it is real and not
-// extended by activity.
-const sessionLife = 12 * time.Hour
+const (
+	// sessionLife is how long an online session stays open; it is real and not
+	// extended by activity.
+	sessionLife = 12 * time.Hour
+	// What a session takes unless its context has limits of its own. 1 MB is
+	// 1,000,000 bytes.
+	maxSessionInvoices        = 10_000
+	maxInvoiceBytes           = 1_000_000
+	maxInvoiceAttachmentBytes = 3_000_000
+)
 
 // formCode names the structure of a session's invoices.
 type formCode struct {
@@ -101,11 +108,12 @@ func (s *Simulator) newSession(c *call, kind string, form formCode, e *encryptio
 		strictNIP: c.feature("subject-identifier-validation"), iv: iv, code: sessionOpen, byRef: map[string]*sentInvoice{}, byNumber: map[string]*record{},
 	}
 	for _, key := range keys {
-		if n.key, err = rsa.DecryptOAEP(sha256.New(), nil, key.private, wrapped, nil); err == nil {
+		if plain, err := rsa.DecryptOAEP(sha256.New(), nil, key.private, wrapped, nil); err == nil {
+			n.key = plain
 			break
 		}
 	}
-	n.keyBroken = err != nil || len(n.key) != 32 || len(iv) != aes.BlockSize
+	n.keyBroken = len(n.key) != 32 || len(iv) != aes.BlockSize
 	return n, nil
 }
 

@@ -17,6 +17,7 @@ const (
 	kindBatch     = "SB"
 	kindInvoice   = "EE"
 	kindUPO       = "EU"
+	kindExport    = "EH"
 )
 
 var (

@@ -29,12 +29,12 @@ var testRSAKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-func newCredentials(t *testing.T, key crypto.Signer, names ...pkix.AttributeTypeAndValue) credentials {
+func newCredentials(t testing.TB, key crypto.Signer, names ...pkix.AttributeTypeAndValue) credentials {
 	t.Helper()
 	return newCredentialsValid(t, key, 2025, 2027, names...)
 }
 
-func newCredentialsValid(t *testing.T, key crypto.Signer, from, to int, names ...pkix.AttributeTypeAndValue) credentials {
+func newCredentialsValid(t testing.TB, key crypto.Signer, from, to int, names ...pkix.AttributeTypeAndValue) credentials {
 	t.Helper()
 	serial, _ := new(big.Int).SetString("f123456789abcdef", 16) // high bit set
 	template := &x509.Certificate{
@@ -56,24 +56,24 @@ func attribute(oid asn1.ObjectIdentifier, value string) pkix.AttributeTypeAndVal
 	return pkix.AttributeTypeAndValue{Type: oid, Value: value}
 }
 
-func newEC(t *testing.T) *ecdsa.PrivateKey {
+func newEC(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	return key
 }
 
-func sealOf(t *testing.T, nip string) credentials {
+func sealOf(t testing.TB, nip string) credentials {
 	t.Helper()
 	return newCredentials(t, newEC(t), attribute(oidOrganizationID, "VATPL-"+nip), attribute(asn1.ObjectIdentifier{2, 5, 4, 10}, "Żółw"))
 }
 
-func rsaSealOf(t *testing.T, nip string) credentials {
+func rsaSealOf(t testing.TB, nip string) credentials {
 	t.Helper()
 	return newCredentials(t, testRSAKey(), attribute(oidOrganizationID, "VATPL-"+nip))
 }
 
-func personOf(t *testing.T, id string) credentials {
+func personOf(t testing.TB, id string) credentials {
 	t.Helper()
 	return newCredentials(t, newEC(t), attribute(oidGivenName, "Zofia"), attribute(oidSurname, "Żuk"), attribute(oidSerialNumber, id))
 }
@@ -104,7 +104,7 @@ type signing struct {
 	signWith       crypto.Signer
 }
 
-func (s signing) document(t *testing.T) []byte {
+func (s signing) document(t testing.TB) []byte {
 	t.Helper()
 	or := func(v, standard string) string {
 		if v == "" {

@@ -61,6 +61,9 @@ func (s *Simulator) storageOperation() *operation {
 		if refusal := s.linkRefusal(c, linkRead); refusal != nil {
 			return refusal, nil
 		}
+		if c.r.PathValue("kind") == exportPartKind {
+			return s.exportPart(c)
+		}
 		name := strings.TrimSuffix(strings.TrimPrefix(c.r.PathValue("file"), "upo_"), ".xml")
 		s.lock(c.now)
 		defer s.mu.Unlock()
