@@ -17,6 +17,7 @@ export async function sendBatch(witness) {
 
 async function sendOne(witness, archive) {
   const { session, nip, sentOnline } = witness;
+  if (!sentOnline) throw new Error("left out: there is no invoice that was sent before");
   const good = Array.from({ length: 12 }, () => issuedInvoice(nip));
   const bad = badInvoice(nip);
   const sent = [...good.slice(0, 6), bad, ...good.slice(6), sentOnline].map((invoice, i) => ({ ...invoice, name: `invoice-${i + 1}.xml` }));
