@@ -31,6 +31,7 @@ type authRequest struct {
 	challenge     string
 	context       contextIdentifier
 	byFingerprint bool
+	policy        ipPolicy
 }
 
 // readAuthRequest checks an AuthTokenRequest as its schema does. An enveloped
@@ -88,31 +89,36 @@ func readAuthRequest(root *etree.Element) (authRequest, error) {
 		return bad("SubjectIdentifierType: oczekiwano certificateSubject albo certificateFingerprint.")
 	}
 	if len(children) == 4 {
-		if problem := checkAllowedIPs(children[3]); problem != "" {
+		var problem string
+		if out.policy, problem = readAllowedIPs(children[3]); problem != "" {
 			return bad(problem)
 		}
 	}
 	return out, nil
 }
 
-// checkAllowedIPs checks the form of an AuthorizationPolicy. The simulator
-// does not enforce it.
-func checkAllowedIPs(policy *etree.Element) string {
+// readAllowedIPs reads an AuthorizationPolicy, or says what is wrong with it.
+func readAllowedIPs(policy *etree.Element) (out ipPolicy, problem string) {
 	inner := policy.ChildElements()
-	if len(inner) != 1 || inner[0].Tag != "AllowedIps" {
-		return "AuthorizationPolicy: oczekiwano elementu AllowedIps."
+	if len(inner) != 1 || inner[0].Tag != "AllowedIps" || inner[0].NamespaceURI() != policy.NamespaceURI() {
+		return nil, "AuthorizationPolicy: oczekiwano elementu AllowedIps."
 	}
-	count := map[string]int{}
+	order := []string{"Ip4Address", "Ip4Range", "Ip4Mask"}
+	count, last := map[string]int{}, 0
 	for _, ip := range inner[0].ChildElements() {
-		pattern := allowedIPPatterns[ip.Tag]
-		if pattern == nil || !pattern.MatchString(strings.TrimSpace(ip.Text())) {
-			return "AllowedIps: niepoprawny element " + ip.Tag + "."
+		at := slices.Index(order, ip.Tag)
+		if at < last || ip.NamespaceURI() != policy.NamespaceURI() {
+			return nil, "AllowedIps: oczekiwano elementów " + strings.Join(order, ", ") + " w tej kolejności, jest " + ip.Tag + "."
 		}
-		if count[ip.Tag]++; count[ip.Tag] > 10 {
-			return "AllowedIps: za dużo elementów " + ip.Tag + "."
+		last = at
+		if !out.add(ip.Tag, strings.TrimSpace(ip.Text())) {
+			return nil, "AllowedIps: niepoprawny element " + ip.Tag + "."
+		}
+		if count[ip.Tag]++; count[ip.Tag] > maxAllowedIPs {
+			return nil, "AllowedIps: za dużo elementów " + ip.Tag + "."
 		}
 	}
-	return ""
+	return out, ""
 }
 
 // foreignAttribute names an attribute that is no namespace declaration and not

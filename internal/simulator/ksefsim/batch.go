@@ -164,9 +164,9 @@ func (s *Simulator) closeBatch(c *call) (*reply, error) {
 		s.log.Error("ksef simulator: invoices of a package were not validated", "session", n.ref, "error", err)
 		result = unpackFailed(500, "Faktur nie udało się sprawdzić.")
 	}
-	now := s.now()
-	s.lock(now)
+	s.lock(s.now())
 	defer s.mu.Unlock()
+	now := s.now() // read under the lock: no query has seen a later high-water mark
 	n.batch.forget()
 	n.batch.unpacking = false
 	if s.sessions[n.ref] != n {

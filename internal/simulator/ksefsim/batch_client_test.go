@@ -198,10 +198,3 @@ func (w *world) driveBatch(access string) *batchSender {
 	get("/sessions/" + b.ref + "/upo/" + page["referenceNumber"].(string))
 	return b
 }
-
-// allowAttachments notifies that a taxpayer issues invoices with attachments.
-func (w *world) allowAttachments(nip string) {
-	w.sim.mu.Lock()
-	defer w.sim.mu.Unlock()
-	w.sim.attachments[nip] = time.Time{}
-}

@@ -1,8 +1,13 @@
 package ksefsim
 
 import (
+	"archive/tar"
+	"archive/zip"
 	"bytes"
+	"compress/flate"
+	"compress/gzip"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -275,6 +280,9 @@ func TestBatch_endsWithTheCodeOfWhatIsWrongWithThePackage(t *testing.T) {
 		"other kind of file":    {zipOf(t, packed{"b.pdf", []byte("%PDF")}), nil, 430},
 		"one name twice":        {zipOf(t, packed{"b.xml", fa3{}.xml()}, packed{"b.xml", fa3{number: "2"}.xml()}), nil, 430},
 		"name too long":         {zipOf(t, packed{long, fa3{}.xml()}), nil, 430},
+		"link":                  {linkIn(t, "zip"), nil, 430},
+		"link in tar.gz":        {linkIn(t, "tar.gz"), tarGz, 430},
+		"file larger than said": {lyingZip(t), nil, 430},
 		"file like a bomb":      {zipOf(t, packed{"b.xml", make([]byte, 16_000_000)}), nil, 430},
 		"archive like a bomb":   {zipOf(t, bombs(12)...), nil, 430},
 		"bomb in tar.gz":        {tarGzOf(t, bombs(12)...), tarGz, 430},
@@ -310,6 +318,49 @@ func TestBatch_endsWithTheCodeOfWhatIsWrongWithThePackage(t *testing.T) {
 	failed := w.do(http.MethodGet, "/sessions?sessionType=Batch&statuses=Failed&pageSize=100", access, nil).json(t)
 	assert.NotEmpty(t, failed["sessions"])
 	assert.NotContains(t, failed["sessions"].([]any)[0], "validUntil", "only an online session closes by itself")
+}
+
+// linkIn is an archive with a link in it.
+func linkIn(t *testing.T, kind string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if kind == "zip" {
+		z := zip.NewWriter(&b)
+		header := &zip.FileHeader{Name: "a.xml"}
+		header.SetMode(os.ModeSymlink | 0o777)
+		w, err := z.CreateHeader(header)
+		require.NoError(t, err)
+		_, err = w.Write([]byte("/etc/passwd"))
+		require.NoError(t, err)
+		require.NoError(t, z.Close())
+		return b.Bytes()
+	}
+	g := gzip.NewWriter(&b)
+	w := tar.NewWriter(g)
+	require.NoError(t, w.WriteHeader(&tar.Header{Name: "a.xml", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}))
+	require.NoError(t, w.Close())
+	require.NoError(t, g.Close())
+	return b.Bytes()
+}
+
+// lyingZip says of a large file that it is small.
+func lyingZip(t *testing.T) []byte {
+	t.Helper()
+	var packed, b bytes.Buffer
+	f, err := flate.NewWriter(&packed, flate.BestSpeed)
+	require.NoError(t, err)
+	_, err = f.Write(make([]byte, 10_000_000))
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	z := zip.NewWriter(&b)
+	w, err := z.CreateRaw(&zip.FileHeader{
+		Name: "a.xml", Method: zip.Deflate, CompressedSize64: uint64(packed.Len()), UncompressedSize64: 100,
+	})
+	require.NoError(t, err)
+	_, err = w.Write(packed.Bytes())
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	return b.Bytes()
 }
 
 // bombs are files each of which is allowed.

@@ -8,6 +8,61 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+// contractOperations are the operations that the simulator offers, each of
+// which the contract test has to drive with a good and a bad request.
+var contractOperations = []string{
+	"GET /security/public-key-certificates",
+	"POST /auth/challenge",
+	"POST /auth/xades-signature",
+	"POST /auth/ksef-token",
+	"GET /auth/{}",
+	"POST /auth/token/redeem",
+	"POST /auth/token/refresh",
+	"GET /auth/sessions",
+	"DELETE /auth/sessions/{}",
+	"DELETE /auth/sessions/current",
+	"POST /permissions/query/personal/grants",
+	"GET /permissions/attachments/status",
+	"POST /sessions/online",
+	"POST /sessions/online/{}/invoices",
+	"POST /sessions/online/{}/close",
+	"POST /sessions/batch",
+	"POST /sessions/batch/{}/close",
+	"GET /sessions",
+	"GET /sessions/{}",
+	"GET /sessions/{}/invoices",
+	"GET /sessions/{}/invoices/failed",
+	"GET /sessions/{}/invoices/{}",
+	"GET /sessions/{}/invoices/{}/upo",
+	"GET /sessions/{}/invoices/ksef/{}/upo",
+	"GET /sessions/{}/upo/{}",
+	"POST /invoices/query/metadata",
+	"GET /invoices/ksef/{}",
+	"POST /invoices/exports",
+	"GET /invoices/exports/{}",
+	"GET /rate-limits",
+	"GET /limits/context",
+	"GET /limits/subject",
+	"POST /testdata/subject",
+	"POST /testdata/subject/remove",
+	"POST /testdata/person",
+	"POST /testdata/person/remove",
+	"POST /testdata/permissions",
+	"POST /testdata/permissions/revoke",
+	"POST /testdata/attachment",
+	"POST /testdata/attachment/revoke",
+	"POST /testdata/context/block",
+	"POST /testdata/context/unblock",
+	"PUT /testdata/certificates/{}",
+	"POST /testdata/rate-limits",
+	"DELETE /testdata/rate-limits",
+	"POST /testdata/rate-limits/production",
+	"POST /testdata/limits/context/session",
+	"DELETE /testdata/limits/context/session",
+	"POST /testdata/limits/subject/certificate",
+	"DELETE /testdata/limits/subject/certificate",
+}
+
 func TestContract_everyOperationFitsTheOfficialDocumentInGoodAndBad(t *testing.T) {
 	w := newWorld(t, nil)
 	c := newContract(t, w)
@@ -41,6 +96,7 @@ func TestContract_everyOperationFitsTheOfficialDocumentInGoodAndBad(t *testing.T
 	w.do(http.MethodPost, "/auth/token/refresh", refresh, nil)
 	w.do(http.MethodPost, "/sessions/online", reader, w.openBody(s.key, s.iv)) // 403
 	w.do(http.MethodDelete, "/auth/sessions/current", reader, nil)
+	w.driveAccounts(access)
 
 	batch := w.driveBatch(access)
 
@@ -79,10 +135,15 @@ func TestContract_everyOperationFitsTheOfficialDocumentInGoodAndBad(t *testing.T
 		bad(http.MethodPost, "/sessions/batch/"+batch.ref+"/close", access, nil)
 		misuseExports(bad, access)
 		bad(http.MethodPost, "/permissions/query/personal/grants?pageSize=1", access, map[string]any{})
+		w.driveAccountsBadly(access, format)
 	}
 	assert.Empty(t, c.violations)
+	var offered []string
 	for _, op := range w.sim.operations() {
-		name := pathParameter.ReplaceAllString(op.name, "{}")
+		offered = append(offered, pathParameter.ReplaceAllString(op.name, "{}"))
+	}
+	assert.ElementsMatch(t, contractOperations, offered, "an operation is new or gone: mend the list, and drive it")
+	for _, name := range contractOperations {
 		assert.True(t, c.driven[name]["good"], "no good request of %s", name)
 		assert.True(t, c.driven[name]["bad"], "no bad request of %s", name)
 	}

@@ -39,6 +39,9 @@ func (s *Simulator) registerControl(mux *http.ServeMux) {
 	} {
 		mux.Handle(pattern, s.control(handle))
 	}
+	for pattern, handle := range s.authControls() {
+		mux.Handle(pattern, s.control(handle))
+	}
 	mux.Handle("GET /_sim/invoices/{ksefNumber}", loopbackOnly(http.HandlerFunc(s.simRaw)))
 }
 

@@ -2,16 +2,19 @@ package ksefsim
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"teamogy-ksef/internal/simulator/samples"
 )
 
-// Made-up invoices are variations of samples: parsing and rendering each one
-// would take minutes for a hundred thousand.
+// Made-up invoices are variations of so many samples: rendering and reading a
+// hundred thousand samples would take much longer.
 const (
 	maxTemplates      = 1000
 	maxLargeTemplates = 4
@@ -50,7 +53,7 @@ func newTemplate(xml []byte) (template, error) {
 	}
 	at := bytes.LastIndex(rest, []byte("</Faktura>"))
 	if at < 0 {
-		return t, fmt.Errorf("a sample has no end")
+		return t, errors.New("a sample has no end")
 	}
 	t.pieces[3] = rest[:at]
 	return t, nil
@@ -90,8 +93,8 @@ func (b *seedRequest) templates(today time.Time) ([]template, error) {
 	return list, nil
 }
 
-// generate makes up invoices and adds them to the records. Each is issued on
-// the day of its acceptance, under a number of its own.
+// generate makes up invoices and adds them to the records, on all processors:
+// compressing a hundred thousand takes one about ten seconds.
 func (s *Simulator) generate(records []*record, b *seedRequest, date func(*record, int), now time.Time) ([]*record, error) {
 	list, err := b.templates(now.In(s.warsaw))
 	if err != nil {
@@ -102,28 +105,39 @@ func (s *Simulator) generate(records []*record, b *seedRequest, date func(*recor
 	s.store.generated += b.Generate
 	s.mu.Unlock()
 	session := newReference(kindSession, now)
-	for i := range b.Generate {
-		t := &list[i%len(list)]
-		r := &record{
-			invoice: t.invoice, form: t.invoice.form, mode: modeOnline, invoicing: now, acquired: now,
-			buyerNIP: b.BuyerNIP, sessionRef: session,
-		}
-		date(r, len(records))
-		day := s.warsawDay(r.acquired)
-		v := &r.invoice
-		v.issueDate = day
-		v.number = fmt.Sprintf("%s/%s/%s/G%d", t.prefix, day[:4], day[5:7], first+i)
-		if b.SellerNIP != "" {
-			v.sellerNIP = b.SellerNIP
-		}
-		attachment := ""
-		if v.attachment = i < b.Attachments; v.attachment {
-			attachment = attachmentXML
-		}
-		r.contextNIP = v.sellerNIP
-		xml := t.render(v.sellerNIP, day, v.number, attachment, b.Size)
-		r.document, r.hash = pack(xml), hexSHA256(xml)
-		records = append(records, r)
+	made := make([]*record, b.Generate)
+	workers := runtime.GOMAXPROCS(0)
+	var wg sync.WaitGroup
+	for worker := range workers {
+		wg.Go(func() {
+			for i := worker; i < len(made); i += workers {
+				r := &record{mode: modeOnline, invoicing: now, acquired: now, buyerNIP: b.BuyerNIP, sessionRef: session}
+				date(r, len(records)+i)
+				s.fill(r, b, &list[i%len(list)], first+i, i < b.Attachments)
+				made[i] = r
+			}
+		})
 	}
-	return records, nil
+	wg.Wait()
+	return append(records, made...), nil
+}
+
+// fill makes a record's invoice of a template: issued on the day of its
+// acceptance, under a number of its own.
+func (s *Simulator) fill(r *record, b *seedRequest, t *template, n int, attached bool) {
+	day := s.warsawDay(r.acquired)
+	r.invoice, r.form = t.invoice, t.invoice.form
+	v := &r.invoice
+	v.issueDate, v.attachment = day, attached
+	v.number = fmt.Sprintf("%s/%s/%s/G%d", t.prefix, day[:4], day[5:7], n)
+	if b.SellerNIP != "" {
+		v.sellerNIP = b.SellerNIP
+	}
+	attachment := ""
+	if attached {
+		attachment = attachmentXML
+	}
+	r.contextNIP = v.sellerNIP
+	xml := t.render(v.sellerNIP, day, v.number, attachment, b.Size)
+	r.document, r.hash = pack(xml), hexSHA256(xml)
 }

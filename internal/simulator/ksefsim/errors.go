@@ -63,12 +63,14 @@ var descriptions = map[int]string{
 	21208: "Minął czas na wysłanie pakietu.",
 	21217: "Znaki są źle zakodowane.",
 	21301: "Odmowa autoryzacji.",
+	21308: "Osoba, której to logowanie, nie żyje.",
 	21304: "Nie ma takiego uwierzytelnienia.",
 	21401: "Dokument odbiega od schematu.",
 	21402: "Rozmiar pliku jest inny.",
 	21403: "Skrót pliku jest inny.",
 	21405: "Dane żądania są błędne.",
 	21406: "Podpis nie pasuje do sposobu logowania.",
+	25008: "Nie ma takiego certyfikatu.",
 	21418: "Token kontynuacji jest zniekształcony.",
 	30001: "To już istnieje.",
 	21470: "Takiego klucza nie ma (lub już go nie ma).",
@@ -86,6 +88,9 @@ func unauthorized() *failure {
 	return &failure{status: http.StatusUnauthorized, detail: "Najpierw trzeba się zalogować."}
 }
 
+// gone is 410: what was asked for is past its retention.
+func gone(detail string) *failure { return &failure{status: http.StatusGone, detail: detail} }
+
 func noAccess() *failure {
 	return &failure{
 		status: http.StatusForbidden, reasonCode: "insufficient-resource-access",
@@ -93,8 +98,8 @@ func noAccess() *failure {
 	}
 }
 
-// reply writes the failure in the format that the request asked for. 401 and
-// 403 are always problem documents; 400 and 429 are only with the request
+// reply writes the failure in the format that the request asked for. 401, 403
+// and 410 are always problem documents; 400 and 429 are only with the request
 // header X-Error-Format: problem-details.
 func (f *failure) reply(r *http.Request, now time.Time) *reply {
 	status := f.status

@@ -113,7 +113,8 @@ func (s *Simulator) orderExport(c *call) (*reply, error) {
 	if err := body.Filters.check(); err != nil {
 		return nil, err
 	}
-	within, err := s.checkRange(body.Filters, c.now, s.hwm(c))
+	hwm, _ := s.hwm(c)
+	within, err := s.checkRange(body.Filters, c.now, hwm)
 	if err != nil {
 		return nil, err
 	}

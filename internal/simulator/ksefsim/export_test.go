@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -294,4 +295,21 @@ func TestExport_madeAgainHasTheSameBytes(t *testing.T) {
 		w.sim.store.exports.kept.drop(w.sim.store.exports.byRef[o.ref].content) // as when others need the room
 		o.contents(pack)
 	}
+}
+
+func TestExport_canBeAskedForByManyAtTheSameTime(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.ExportPartBytes = 5000 })
+	w.generate(50, nil)
+	o := w.order(w.login(testNIP), stored(nil), nil)
+	w.clock.Advance(time.Second)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			_, files := o.contents(o.ready())
+			assert.Len(t, files, 51)
+			w.generate(5, nil)
+		})
+	}
+	wg.Wait()
+	assert.Len(t, w.sim.store.exports.kept.list, 1)
 }

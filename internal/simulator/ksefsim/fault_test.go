@@ -1,6 +1,7 @@
 package ksefsim
 
 import (
+	"crypto/rsa"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -22,15 +23,6 @@ func (w *world) fired(name string) int {
 	totals := w.do(http.MethodGet, "/_sim/faults", "", nil).json(w.t)["fired"].(map[string]any)
 	n, _ := totals[name].(float64)
 	return int(n)
-}
-
-func (w *world) disturb(name string, more map[string]any) {
-	w.t.Helper()
-	body := map[string]any{"name": name}
-	for k, v := range more {
-		body[k] = v
-	}
-	w.control("faults", body)
 }
 
 func (w *world) submissions() int {
@@ -256,6 +248,7 @@ func (w *world) witness() {
 // TestMain fails a run of all tests in which a fault never struck: each has to
 // have a test that shows what it does.
 func TestMain(m *testing.M) {
+	newRSAKey = stockOfKeys(newRSAKey)
 	code := m.Run()
 	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == "" && !testing.Short()
 	for _, name := range FaultNames() {
@@ -265,6 +258,28 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// stockOfKeys gives keys in turn out of a stock, which is large enough that no
+// simulator meets one twice.
+func stockOfKeys(make func() (*rsa.PrivateKey, error)) func() (*rsa.PrivateKey, error) {
+	var mu sync.Mutex
+	var stock [16]*rsa.PrivateKey
+	next := 0
+	return func() (*rsa.PrivateKey, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		at := next % len(stock)
+		next++
+		if stock[at] == nil {
+			key, err := make()
+			if err != nil {
+				return nil, err
+			}
+			stock[at] = key
+		}
+		return stock[at], nil
+	}
 }
 
 func TestFaults_byChanceAreRepeatable(t *testing.T) {

@@ -30,6 +30,10 @@ type publicKey struct {
 	from, to    time.Time
 }
 
+// newRSAKey makes a key of the size that the ministry's keys have. It takes a
+// while, so the tests have a stock of them.
+var newRSAKey = func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }
+
 // keyring holds the keys of the simulated ministry. The published ones can
 // change at any time.
 type keyring struct {
@@ -68,7 +72,7 @@ func newPublicKeys(from time.Time, usages ...[]string) ([]*publicKey, error) {
 }
 
 func newPublicKey(from time.Time, usage []string) (*publicKey, error) {
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	private, err := newRSAKey()
 	if err != nil {
 		return nil, err
 	}

@@ -2,13 +2,6 @@ package ksefsim
 
 import "net/http"
 
-// The usual bounds of a session's invoices.
-const (
-	maxSessionInvoices        = 10_000
-	maxInvoiceBytes           = 1_000_000
-	maxInvoiceAttachmentBytes = 3_000_000
-)
-
 // sessionLimits is how much a session takes.
 type sessionLimits struct {
 	maxInvoiceBytes           int // 1 MB is 1,000,000 bytes
@@ -46,10 +39,28 @@ func (s *Simulator) contextLimits(c *call) (*reply, error) {
 // megabyte is what KSeF calls one.
 const megabyte = 1_000_000
 
+// subjectLimits is how many KSeF certificates a subject may ask for and hold.
+type subjectLimits struct{ maxEnrollments, maxCertificates int }
+
+// usualSubjectLimits are those of a kind of subject.
+func usualSubjectLimits(kind string) subjectLimits {
+	if kind == "Nip" {
+		return subjectLimits{300, 100}
+	}
+	return subjectLimits{12, 6}
+}
+
 // subjectLimits answers GET /limits/subject.
-func (s *Simulator) subjectLimits(*call) (*reply, error) {
+func (s *Simulator) subjectLimits(c *call) (*reply, error) {
+	who := c.token.auth.subject
+	s.lock(c.now)
+	limits, changed := s.ownSubjectLimits[contextKey(who.kind, who.value)]
+	s.mu.Unlock()
+	if !changed {
+		limits = usualSubjectLimits(who.kind)
+	}
 	return jsonReply(http.StatusOK, map[string]any{
-		"enrollment":  map[string]any{"maxEnrollments": 300},
-		"certificate": map[string]any{"maxCertificates": 100},
+		"enrollment":  map[string]any{"maxEnrollments": limits.maxEnrollments},
+		"certificate": map[string]any{"maxCertificates": limits.maxCertificates},
 	})
 }

@@ -81,13 +81,14 @@ func (s *Simulator) find(nip string, q *invoiceFilters, within queryRange, at ti
 	return found
 }
 
-// hwm is permanentStorageHwmDate for a call: up to it, nothing will be added.
-func (s *Simulator) hwm(c *call) time.Time {
-	hwm := c.now.Add(-s.cfg.HWMDelay)
+// hwm is permanentStorageHwmDate for a call: up to it, nothing will be added. A
+// fault moves it back.
+func (s *Simulator) hwm(c *call) (hwm time.Time, moved bool) {
+	hwm = c.now.Add(-s.cfg.HWMDelay)
 	if f := c.strike(faultHWMBack); f != nil {
-		hwm = hwm.Add(-time.Duration(f.Seconds * float64(time.Second)))
+		return hwm.Add(-time.Duration(f.Seconds * float64(time.Second))), true
 	}
-	return hwm
+	return hwm, false
 }
 
 // pagedHWMs hold the range of a query between its pages: KSeF gives the same
@@ -105,14 +106,15 @@ const pagedLife = 15 * time.Minute
 // pagedRange is the range of a query; on its further pages that of the first.
 func (s *Simulator) pagedRange(c *call, q *invoiceFilters, page int) (queryRange, error) {
 	key := sha256.Sum256(append([]byte(c.token.auth.context.kind+" "+c.token.auth.context.value+"\n"), c.body...))
-	within, err := s.checkRange(q, c.now, s.hwm(c))
+	hwm, moved := s.hwm(c)
+	within, err := s.checkRange(q, c.now, hwm)
 	if err != nil {
 		return within, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	pages := s.store.pages
-	if earlier, known := pages[key]; known && page > 0 && c.now.Sub(earlier.asked) < pagedLife {
+	if earlier, known := pages[key]; known && page > 0 && !moved && c.now.Sub(earlier.asked) < pagedLife {
 		return earlier.queryRange, nil
 	}
 	if len(pages) >= 1000 {

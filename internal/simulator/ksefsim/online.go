@@ -213,7 +213,7 @@ func (s *Simulator) sendInvoice(c *call) (*reply, error) {
 	if err := s.mayTake(c, n); err != nil { // it may have changed meanwhile
 		return nil, err
 	}
-	s.enter(c, inv, c.now)
+	s.enter(c, inv, s.now())
 	return jsonReply(http.StatusAccepted, map[string]any{"referenceNumber": inv.ref})
 }
 

@@ -11,6 +11,7 @@ var (
 	mayBatch  = []string{"InvoiceWrite", "EnforcementOperations"}
 	mayFollow = []string{"InvoiceWrite", "Introspection", "PefInvoiceWrite", "EnforcementOperations"}
 	mayRead   = []string{"InvoiceRead"}
+	mayManage = []string{"CredentialsManage", "CredentialsRead"}
 )
 
 var (
@@ -28,11 +29,15 @@ func (s *Simulator) authOperations() []*operation {
 		{name: opKeys, open: true, group: groupPublic, handle: s.publicKeys},
 		{name: "POST /auth/challenge", open: true, group: groupPublic, handle: s.challenge},
 		{name: opXAdES, open: true, group: groupPublic, maxBody: maxAuthBody, handle: s.authenticateXAdES},
+		{name: opTokenLogin, open: true, group: groupPublic, handle: s.authenticateToken},
 		{name: "GET /auth/{ref}", kinds: pending, group: groupPublic, handle: s.authStatus},
 		{name: "POST /auth/token/redeem", kinds: pending, group: groupPublic, handle: s.redeem},
 		{name: "POST /auth/token/refresh", kinds: []tokenKind{refreshToken}, group: groupPublic, handle: s.refresh},
+		{name: "GET /auth/sessions", kinds: access, group: groupOther, handle: s.listAuthSessions},
+		{name: "DELETE /auth/sessions/{ref}", kinds: access, group: groupOther, handle: s.revokeSession},
 		{name: "DELETE /auth/sessions/current", kinds: []tokenKind{accessToken, refreshToken}, group: groupOther, handle: s.revokeCurrent},
 		{name: "POST /permissions/query/personal/grants", kinds: access, group: groupOther, handle: s.personalGrants},
+		{name: "GET /permissions/attachments/status", kinds: access, anyOf: mayManage, group: groupOther, handle: s.attachmentStatus},
 	}
 }
 

@@ -62,7 +62,8 @@ func (i *sentInvoice) status(now time.Time) statusInfo {
 }
 
 // enter puts an invoice that arrived into its session and its processing under
-// way. Faults and verdicts ordered for it strike. The lock must be held.
+// way. Faults and verdicts ordered for it strike. The lock must be held since
+// before now, so that no query has seen a later high-water mark.
 func (s *Simulator) enter(c *call, i *sentInvoice, now time.Time) {
 	n := i.session
 	i.arrived, i.halfAt, i.dueAt = now, now.Add(s.cfg.InvoiceDelay/2), now.Add(s.cfg.InvoiceDelay)
@@ -73,7 +74,9 @@ func (s *Simulator) enter(c *call, i *sentInvoice, now time.Time) {
 	i.ordinal = len(n.invoices)
 	s.disturb(c, i)
 	if v := s.takeVerdict(i.invoice.number); v != nil {
-		i.forced = v
+		if v.Code != 0 {
+			i.forced = v
+		}
 		i.dueAt = i.dueAt.Add(time.Duration(v.DelaySeconds * float64(time.Second) / s.cfg.TimeScale))
 	}
 	s.pending.add(i)

@@ -3,6 +3,7 @@ package ksefsim
 import (
 	"net/http"
 	"slices"
+	"time"
 )
 
 // ownerPermissions is what the owner of a context may do: everything apart
@@ -12,25 +13,82 @@ var ownerPermissions = []string{
 	"SubunitManage", "EnforcementOperations", "PefInvoiceWrite", "CollectiveIdentifierManage",
 }
 
-// permissionsOf is what an authenticated subject may do in its context now:
-// what POST /_sim/permissions said for the context, else everything. A seal of
-// another NIP may do nothing then: nobody granted it anything. The lock must
-// be held.
-func (s *Simulator) permissionsOf(a *authentication) []string {
-	if set, ok := s.permissions[a.context.nip]; ok {
-		return slices.Clone(set)
-	}
-	if a.subject.seal && a.subject.value != a.context.nip {
-		return nil
-	}
-	return slices.Clone(ownerPermissions)
+// grant is one permission that somebody has in the context of a NIP.
+type grant struct {
+	id          string
+	nip         string
+	to          authorized
+	scope       string
+	description string
+	since       time.Time
 }
 
-// owner says whether the subject owns its context and nobody restricted it.
-// The lock must be held.
-func (s *Simulator) owner(a *authentication) bool {
-	_, restricted := s.permissions[a.context.nip]
-	return !restricted && a.subject.value == a.context.nip
+// authorized names somebody who was granted something.
+type authorized struct{ kind, value string } // Nip, Pesel or Fingerprint
+
+// permissionsOf is what a log-in may do in its context now. A KSeF token may do
+// what it was made for. Where POST /_sim/permissions said what a context may
+// do, that bounds everybody in it. The lock must be held.
+func (s *Simulator) permissionsOf(a *authentication) []string {
+	if t := a.ksefToken; t != nil {
+		permissions := slices.Clone(t.permissions)
+		if set, ok := s.permissions[a.context.nip]; ok {
+			permissions = slices.DeleteFunc(permissions, func(p string) bool { return !slices.Contains(set, p) })
+		}
+		return permissions
+	}
+	return s.rightsOf(a.context.nip, a.subject)
+}
+
+// rightsOf is what a subject may do in the context of a NIP: the owner
+// everything, others what they were granted. TEST is generous as long as nobody
+// granted anything in a context by /testdata: every personal certificate may do
+// everything there. A seal of another NIP may do nothing then, as everywhere
+// else. The lock must be held.
+func (s *Simulator) rightsOf(nip string, who subject) []string {
+	if set, ok := s.permissions[nip]; ok {
+		return slices.Clone(set)
+	}
+	if s.owns(nip, who) {
+		return slices.Clone(ownerPermissions)
+	}
+	var granted []string
+	for _, g := range s.grants {
+		if g.nip == nip && g.to == (authorized{who.kind, who.value}) && !slices.Contains(granted, g.scope) {
+			granted = append(granted, g.scope)
+		}
+	}
+	if len(granted) == 0 && s.test() && !s.managed[nip] && !who.seal {
+		return slices.Clone(ownerPermissions)
+	}
+	return granted
+}
+
+// owns says whether a context is somebody's own: its NIP is in the certificate,
+// or /testdata/person joined it to the PESEL. The lock must be held.
+func (s *Simulator) owns(nip string, who subject) bool {
+	switch who.kind {
+	case "Nip":
+		return who.value == nip
+	case "Pesel":
+		person, known := s.persons[nip]
+		return known && person.pesel == who.value
+	}
+	return false
+}
+
+// deceased says whether somebody has died according to /testdata/person. The
+// lock must be held.
+func (s *Simulator) deceased(who subject) bool {
+	if who.seal {
+		return false
+	}
+	for nip, person := range s.persons {
+		if person.deceased && ((who.kind == "Nip" && who.value == nip) || (who.kind == "Pesel" && who.value == person.pesel)) {
+			return true
+		}
+	}
+	return false
 }
 
 func missingPermission(required, present []string) *failure {
@@ -42,57 +100,4 @@ func missingPermission(required, present []string) *failure {
 		detail:   "Zalogowany nie ma żadnego z potrzebnych tu praw.",
 		security: map[string]any{"requiredAnyOfPermissions": required, "presentPermissions": present},
 	}
-}
-
-// personalGrants answers POST /permissions/query/personal/grants. An owner's
-// rights are not grants, so an owner sees an empty list, as in KSeF.
-func (s *Simulator) personalGrants(c *call) (*reply, error) {
-	var body struct {
-		PermissionTypes []string `json:"permissionTypes"`
-		PermissionState *string  `json:"permissionState"`
-	}
-	if len(c.body) > 0 {
-		if err := c.decode(&body); err != nil {
-			return nil, err
-		}
-	}
-	size, err := c.queryInt("pageSize", 10, 10, 100)
-	if err != nil {
-		return nil, err
-	}
-	offset, err := c.queryInt("pageOffset", 0, 0, 1<<20)
-	if err != nil {
-		return nil, err
-	}
-	s.lock(c.now)
-	a := c.token.auth
-	var scopes []string
-	if !s.owner(a) {
-		scopes = s.permissionsOf(a)
-	}
-	s.mu.Unlock()
-
-	list := []map[string]any{}
-	for _, scope := range scopes {
-		if scope == "PefInvoiceWrite" || (len(body.PermissionTypes) > 0 && !slices.Contains(body.PermissionTypes, scope)) ||
-			(body.PermissionState != nil && *body.PermissionState != "Active") {
-			continue
-		}
-		list = append(list, map[string]any{
-			"id":                   grantID(a.context.value, scope),
-			"contextIdentifier":    map[string]any{"type": a.context.kind, "value": a.context.value},
-			"authorizedIdentifier": map[string]any{"type": a.subject.kind, "value": a.subject.value},
-			"permissionScope":      scope, "description": "Uprawnienie nadane w symulatorze",
-			"permissionState": "Active", "startDate": stamp(a.started), "canDelegate": false,
-		})
-	}
-	from := min(offset*size, len(list))
-	to := min(from+size, len(list))
-	return jsonReply(http.StatusOK, map[string]any{"permissions": list[from:to], "hasMore": to < len(list)})
-}
-
-// grantID is a stable identifier of 36 characters for a grant.
-func grantID(context, scope string) string {
-	h := hexSHA256([]byte(context + " " + scope))
-	return h[:8] + "-" + h[8:12] + "-4" + h[13:16] + "-8" + h[17:20] + "-" + h[20:32]
 }

@@ -18,6 +18,7 @@ const (
 	kindInvoice   = "EE"
 	kindUPO       = "EU"
 	kindExport    = "EH"
+	kindToken     = "EC" // KSeF tokens
 )
 
 var (

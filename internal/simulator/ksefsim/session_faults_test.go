@@ -248,6 +248,20 @@ func TestFaultRecordBehindHWM_reachesTheRecord(t *testing.T) {
 	assert.Equal(t, map[string]time.Duration{"1": 10 * time.Minute, "2": 0, "3": 2 * time.Hour}, late)
 }
 
+func TestVerdictAndHold_steerAnInvoiceOfAPackage(t *testing.T) {
+	w := newWorld(t, nil)
+	w.control("verdict", map[string]any{"invoiceNumber": "V", "code": 550})
+	w.control("hold", map[string]any{"invoiceNumber": "H"})
+	b := w.sendBatch(w.login(testNIP), fa3{number: "V"}, fa3{number: "H"}, fa3{number: "1"})
+	w.clock.Advance(time.Minute)
+	assert.Equal(t, []int{550, 150, 200}, b.codes())
+	assert.Equal(t, 150, statusCode(b.session()))
+	w.control("release", map[string]any{"invoiceNumber": "H"})
+	w.clock.Advance(stepInTests)
+	assert.Equal(t, []int{550, 200, 200}, b.codes())
+	assert.Equal(t, 200, statusCode(b.session()))
+}
+
 func TestReset_isSafeInTheMidstOfASession(t *testing.T) {
 	w := newWorld(t, nil)
 	access := w.login(testNIP)

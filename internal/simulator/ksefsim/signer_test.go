@@ -97,6 +97,7 @@ type signing struct {
 	layout         layout
 	version        string // of AuthTokenRequest, "2.1"
 	identifierType string // "certificateSubject"
+	policy         string // content of AuthorizationPolicy/AllowedIps
 	issuer         string // "" takes the certificate's
 	derECDSA       bool   // wrong: ASN.1 in place of R and S
 	noType         bool   // wrong: reference without Type
@@ -113,10 +114,14 @@ func (s signing) document(t testing.TB) []byte {
 		return v
 	}
 	auth := "http://ksef.mf.gov.pl/auth/token/" + or(s.version, "2.1")
+	policy := ""
+	if s.policy != "" {
+		policy = `<AuthorizationPolicy><AllowedIps>` + s.policy + `</AllowedIps></AuthorizationPolicy>`
+	}
 	request := func(namespaces string) string {
 		return `<AuthTokenRequest` + namespaces + `><Challenge>` + s.challenge + `</Challenge><ContextIdentifier><Nip>` + s.nip +
 			`</Nip></ContextIdentifier><SubjectIdentifierType>` + or(s.identifierType, "certificateSubject") +
-			`</SubjectIdentifierType></AuthTokenRequest>`
+			`</SubjectIdentifierType>` + policy + `</AuthTokenRequest>`
 	}
 	p, dsNamespace := "ds:", ` xmlns:ds="`+nsDSig+`"`
 	if s.layout == bare {

@@ -88,7 +88,9 @@ type Simulator struct {
 	keys   *keyring
 	schema *schemaChecker // nil without one
 	limits *limiter
-	faults faultList
+
+	authority *authority
+	faults    faultList
 
 	mu sync.Mutex // guards everything below
 	state
@@ -188,6 +190,9 @@ func New(c Config) (*Simulator, error) {
 			return nil, fmt.Errorf("ksefsim: %w", err)
 		}
 	}
+	if s.authority, err = newAuthority(s.now()); err != nil {
+		return nil, err
+	}
 	s.limits = newLimiter(limits, c.TimeScale)
 	return s, nil
 }
@@ -231,6 +236,7 @@ func (s *Simulator) reset() {
 	s.mu.Unlock()
 	s.limits.reset()
 	s.faults.reset()
+	s.authority.reinstate()
 	s.clock.setSkew(0)
 }
 

@@ -81,6 +81,9 @@ func (s *Simulator) bearer(c *call, kinds []tokenKind) (*token, error) {
 	if t == nil || !c.now.Before(t.until) || !slices.Contains(kinds, t.kind) {
 		return nil, unauthorized()
 	}
+	if t.kind != authenticationToken && !t.auth.policy.allows(c.ip) {
+		return nil, ipNotAllowed(c.ip)
+	}
 	return t, nil
 }
 
@@ -92,9 +95,8 @@ func (s *Simulator) redeem(c *call) (*reply, error) {
 	if a.redeemed {
 		return nil, refuse(21301, "Logowanie "+a.ref+" dało już swoje tokeny.")
 	}
-	code, _, _ := a.status(c.now)
-	if code != statusDone {
-		return nil, refuse(21301, "Logowanie ma status "+itoa(code)+" i nie daje tokenów.")
+	if err := s.mayGoOn(a, c.now); err != nil {
+		return nil, err
 	}
 	permissions := s.permissionsOf(a)
 	a.redeemed, a.refreshUntil = true, c.now.Add(refreshLife)
@@ -110,13 +112,12 @@ func (s *Simulator) refresh(c *call) (*reply, error) {
 	s.lock(c.now)
 	defer s.mu.Unlock()
 	a := c.token.auth
-	code, _, _ := a.status(c.now)
-	permissions := s.permissionsOf(a)
-	if code == statusDone && len(permissions) == 0 {
-		code = authNoPermission
+	if err := s.mayGoOn(a, c.now); err != nil {
+		return nil, err
 	}
-	if code != statusDone {
-		return nil, refuse(21301, "Logowanie ma status "+itoa(code)+" i nie odnawia tokenu.")
+	permissions := s.permissionsOf(a)
+	if len(permissions) == 0 {
+		return nil, refuse(21301, "Logowanie ma status "+itoa(authNoPermission)+" i nie odnawia tokenu.")
 	}
 	a.refreshedAt = c.now
 	return jsonReply(http.StatusOK, map[string]any{
@@ -124,17 +125,24 @@ func (s *Simulator) refresh(c *call) (*reply, error) {
 	})
 }
 
-// revokeCurrent answers DELETE /auth/sessions/current. It ends the refresh
-// token only: an access token lives to its end.
-func (s *Simulator) revokeCurrent(c *call) (*reply, error) {
-	s.lock(c.now)
-	defer s.mu.Unlock()
-	c.token.auth.revoked = true
-	return &reply{status: http.StatusNoContent}, nil
+// mayGoOn says whether a log-in can still give tokens: it succeeded, was not
+// revoked since, and neither was the KSeF token that it was made with. The
+// lock must be held.
+func (s *Simulator) mayGoOn(a *authentication, now time.Time) error {
+	if code := a.status(now).Code; code != statusDone {
+		return refuse(21301, "Logowanie ma status "+itoa(code)+" i nie daje tokenów.")
+	}
+	if s.deceased(a.subject) {
+		return refuse(21308)
+	}
+	if t := a.ksefToken; t != nil && t.state != tokenActive {
+		return refuse(21301, "Tokenu KSeF "+t.ref+" już nie ma.")
+	}
+	return nil
 }
 
-// forgetExpired drops tokens, log-ins and challenges that have run out. The
-// lock must be held.
+// forgetExpired drops tokens, log-ins and challenges that have run out. Of
+// log-ins it remembers whose they were. The lock must be held.
 func (s *Simulator) forgetExpired(now time.Time) {
 	for text, t := range s.tokens {
 		if !now.Before(t.until) {
@@ -142,7 +150,8 @@ func (s *Simulator) forgetExpired(now time.Time) {
 		}
 	}
 	for ref, a := range s.auths {
-		if now.Sub(a.started) > refreshLife {
+		if now.Sub(a.started) >= statusLife && !now.Before(a.refreshUntil) {
+			s.forgotten[ref] = a.identity()
 			delete(s.auths, ref)
 		}
 	}

@@ -141,7 +141,11 @@ func (s *Simulator) upoDocument(n *session, records []*record, page *upoPage) st
 		field("Nip", context.value)
 	}
 	b.WriteString("</IdKontekstu>")
-	field("SkrotDokumentuUwierzytelniajacego", n.auth.documentHash)
+	if n.auth.ksefToken != nil {
+		field("NumerReferencyjnyTokenaKSeF", n.auth.ksefToken.ref)
+	} else {
+		field("SkrotDokumentuUwierzytelniajacego", n.auth.documentHash)
+	}
 	b.WriteString("</Uwierzytelnienie>")
 	if page != nil {
 		b.WriteString("<OpisPotwierdzenia>")

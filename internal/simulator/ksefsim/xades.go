@@ -28,6 +28,7 @@ const (
 type signedRequest struct {
 	request     *etree.Element // AuthTokenRequest, as signed
 	certificate *x509.Certificate
+	others      []*x509.Certificate // that came with it, its issuers perhaps
 }
 
 // refuseSignature is 9105 with the reason.
@@ -68,7 +69,7 @@ func verifyXAdES(document []byte) (*signedRequest, error) {
 	if err := sig.verifyValue(certificate); err != nil {
 		return nil, err
 	}
-	return &signedRequest{request: request, certificate: certificate}, nil
+	return &signedRequest{request: request, certificate: certificate, others: sig.otherCertificates(certificate)}, nil
 }
 
 var declaredEncoding = regexp.MustCompile(`^\s*<\?xml[^>]*\sencoding\s*=\s*["']([^"']*)["']`)
@@ -335,10 +336,7 @@ func (g *signature) signingCertificate() (*x509.Certificate, error) {
 	if digest == nil {
 		return nil, refuseSignature("SigningCertificate nie zawiera CertDigest.")
 	}
-	var embedded []*etree.Element
-	collect(g.element, &embedded, func(el *etree.Element) bool {
-		return el.Tag == "X509Certificate" && el.NamespaceURI() == nsDSig
-	})
+	embedded := g.embeddedCertificates()
 	if len(embedded) == 0 {
 		return nil, refuseSignature("KeyInfo nie zawiera certyfikatu.")
 	}
@@ -357,6 +355,30 @@ func (g *signature) signingCertificate() (*x509.Certificate, error) {
 		return cert, nil
 	}
 	return nil, refuseSignature("Skrót w SigningCertificate nie zgadza się z certyfikatem w KeyInfo.")
+}
+
+func (g *signature) embeddedCertificates() []*etree.Element {
+	var embedded []*etree.Element
+	collect(g.element, &embedded, func(el *etree.Element) bool {
+		return el.Tag == "X509Certificate" && el.NamespaceURI() == nsDSig
+	})
+	return embedded
+}
+
+// otherCertificates gives the certificates beside the signing one that can be
+// read.
+func (g *signature) otherCertificates(signing *x509.Certificate) []*x509.Certificate {
+	var others []*x509.Certificate
+	for _, el := range g.embeddedCertificates() {
+		der, err := decodeBase64(el.Text())
+		if err != nil || bytes.Equal(der, signing.Raw) {
+			continue
+		}
+		if cert, err := x509.ParseCertificate(der); err == nil {
+			others = append(others, cert)
+		}
+	}
+	return others
 }
 
 // checkIssuerSerial compares the issuer and the serial number that

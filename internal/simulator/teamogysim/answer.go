@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,9 +19,10 @@ const (
 
 // answer is a response held back until it is known whether it is sent at all.
 type answer struct {
-	status int
-	header http.Header
-	body   bytes.Buffer
+	status  int
+	header  http.Header
+	body    bytes.Buffer
+	message string // of an error
 }
 
 func newAnswer() *answer {
@@ -34,6 +34,7 @@ func (a *answer) Header() http.Header { return a.header }
 func (a *answer) reset() {
 	a.header = http.Header{}
 	a.body.Reset()
+	a.message = ""
 }
 
 func (a *answer) json(status int, v any) {
@@ -47,7 +48,9 @@ func (a *answer) json(status int, v any) {
 }
 
 func (a *answer) fail(status int, format string, args ...any) {
-	a.json(status, map[string]string{"message": fmt.Sprintf(format, args...)})
+	message := fmt.Sprintf(format, args...)
+	a.json(status, map[string]string{"message": message})
+	a.message = message
 }
 
 func (a *answer) text(status int, contentType, body string) {
@@ -63,36 +66,12 @@ func (a *answer) writeTo(w http.ResponseWriter) {
 	_, _ = w.Write(a.body.Bytes())
 }
 
-// decodeJSON reads a request's body strictly: it must be declared as JSON, hold
-// one value and no field that is not known. It answers the request when it
-// fails.
-func decodeJSON(a *answer, r *http.Request, into any) bool {
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
-		a.fail(http.StatusUnsupportedMediaType, "Content-Type must be application/json")
-		return false
-	}
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(r.Body); err != nil {
-		a.fail(http.StatusRequestEntityTooLarge, "the request's body cannot be read or is larger than 10 MB")
-		return false
-	}
-	d := json.NewDecoder(&body)
-	d.UseNumber()
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		a.fail(http.StatusBadRequest, "the body is not a valid object: %v", err)
-		return false
-	}
-	if d.More() {
-		a.fail(http.StatusBadRequest, "the body holds more than one object")
-		return false
-	}
-	return true
-}
-
 // parseQuery reads a query string as the API documents it: a space is %20, and a
-// plus sign is a plus sign.
-func parseQuery(raw string) (map[string]string, error) {
+// plus sign is a plus sign unless it is switched to be a space, too.
+func parseQuery(raw, plus string) (map[string]string, error) {
+	if plus == PlusIsSpace {
+		raw = strings.ReplaceAll(raw, "+", "%20")
+	}
 	query := map[string]string{}
 	for part := range strings.SplitSeq(raw, "&") {
 		if part == "" {

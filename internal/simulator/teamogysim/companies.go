@@ -18,27 +18,27 @@ type companyBody struct {
 	Registrations map[string]string `json:"registrations"`
 }
 
-func (s *Simulator) serveCompanies(a *answer, r *http.Request, query map[string]string) {
+func (s *Simulator) serveCompanies(a *answer, r *http.Request, query map[string]string, set *settings) {
 	switch r.Method {
 	case http.MethodGet:
 		if !s.allow(a, "view companies", rightViewCompanies) {
 			return
 		}
+		_, byID := query["id"]
+		if _, asked := query["registration"]; asked && !byID && !set.Registration {
+			s.answerAbsentLookup(a, set)
+			return
+		}
 		s.mu.Lock()
 		found, problem := s.pickCompanies(query)
-		shape := s.settings.EntityAnswer
 		s.mu.Unlock()
 		if problem != "" {
 			a.fail(http.StatusBadRequest, "%s", problem)
 			return
 		}
-		rows := make([]any, 0, len(found))
-		for _, c := range found {
-			rows = append(rows, rowOf(c.column, companyColumns))
-		}
-		a.entity(shape, "company", rows)
+		a.entity(set, "company", companyRows(found))
 	case http.MethodPost, http.MethodPatch:
-		s.saveCompany(a, r, query)
+		s.saveCompany(a, r, query, set)
 	default:
 		a.fail(http.StatusMethodNotAllowed, "%s is not possible on companies", r.Method)
 	}
@@ -46,7 +46,7 @@ func (s *Simulator) serveCompanies(a *answer, r *http.Request, query map[string]
 
 // pickCompanies finds what ?id= or, where the tenant has that look-up,
 // ?registration= names: the companies one of whose registration numbers is
-// exactly that. The caller holds the lock.
+// that. The caller holds the lock.
 func (s *Simulator) pickCompanies(query map[string]string) (found []*company, problem string) {
 	if text, ok := query["id"]; ok {
 		id, err := strconv.ParseInt(text, 10, 64)
@@ -63,22 +63,19 @@ func (s *Simulator) pickCompanies(query map[string]string) (found []*company, pr
 		return nil, "which company? id is missing"
 	}
 	for _, c := range s.tenant.companies {
-		for _, registered := range c.Registrations {
-			if registered == number {
-				found = append(found, c)
-				break
-			}
+		if c.registered(number, s.settings.RegistrationPrefix) {
+			found = append(found, c)
 		}
 	}
 	return found, ""
 }
 
-func (s *Simulator) saveCompany(a *answer, r *http.Request, query map[string]string) {
+func (s *Simulator) saveCompany(a *answer, r *http.Request, query map[string]string, rules *settings) {
 	if !s.allow(a, "edit companies", rightEditCompanies) {
 		return
 	}
 	var body companyBody
-	if !decodeJSON(a, r, &body) {
+	if !decodeFields(a, r, &body, rules) {
 		return
 	}
 	s.mu.Lock()
@@ -103,22 +100,23 @@ func (s *Simulator) saveCompany(a *answer, r *http.Request, query map[string]str
 	set(&c.Supplier, body.Supplier)
 	set(&c.Client, body.Client)
 	if body.Registrations != nil {
-		c.Registrations = body.Registrations
+		c.given, c.seededNIP = body.Registrations, ""
 	}
 	if c.Name == "" {
 		a.fail(http.StatusBadRequest, "name is missing")
 		return
 	}
 	if index >= 0 {
-		s.tenant.companies[index] = &c
-		a.json(http.StatusOK, map[string]int64{"id": c.ID})
+		s.tenant.companies = slices.Clone(s.tenant.companies)
+		s.tenant.companies[index] = s.tenant.styled(c)
+		a.savedCompany(http.StatusOK, s.tenant.companies[index], rules)
 		return
 	}
-	a.json(http.StatusCreated, map[string]int64{"id": s.tenant.addCompany(c).ID})
+	a.savedCompany(rules.CreateStatus, s.tenant.addCompany(c), rules)
 }
 
 // serveNamed serves the read-only entities of which this tenant has a few.
-func (s *Simulator) serveNamed(a *answer, r *http.Request, query map[string]string, rows func(*tenant) []row) {
+func (s *Simulator) serveNamed(a *answer, r *http.Request, query map[string]string, set *settings, rows func(*tenant) []row) {
 	if r.Method != http.MethodGet {
 		a.fail(http.StatusForbidden, "the API key's user has no right to change this")
 		return
@@ -128,7 +126,6 @@ func (s *Simulator) serveNamed(a *answer, r *http.Request, query map[string]stri
 	}
 	s.mu.Lock()
 	all := rows(s.tenant)
-	shape := s.settings.EntityAnswer
 	s.mu.Unlock()
 	found := []any{}
 	for _, row := range all {
@@ -137,5 +134,5 @@ func (s *Simulator) serveNamed(a *answer, r *http.Request, query map[string]stri
 			found = append(found, rowOf(row.column, row.columns))
 		}
 	}
-	a.entity(shape, "object", found)
+	a.entity(set, "object", found)
 }

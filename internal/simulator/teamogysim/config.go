@@ -1,9 +1,7 @@
 package teamogysim
 
 import (
-	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 )
 
@@ -13,6 +11,8 @@ const (
 	FilterHonoured = "honoured" // the term is applied
 	FilterIgnored  = "ignored"  // the term is left out of the expression
 	FilterRefused  = "refused"  // the request is answered with 400
+
+	FilterMatchesNothing = "matches-nothing" // the term is never true
 )
 
 // Values of Config.EntityAnswer: the shape of what GET of an entity answers.
@@ -20,6 +20,8 @@ const (
 	AnswerObject = "object" // the object itself (several matches: an array)
 	AnswerArray  = "array"  // an array, empty when nothing matches
 	AnswerData   = "data"   // {"data": object}
+
+	AnswerDataArray = "data-array" // {"data": [object]}
 )
 
 // Config says how the simulated tenant behaves. Every field that stands for
@@ -42,8 +44,8 @@ type Config struct {
 	// PatchReplaces makes PATCH replace the whole properties object; otherwise
 	// it merges key by key.
 	PatchReplaces bool
-	// FilterProperties is FilterHonoured (also when empty), FilterIgnored or
-	// FilterRefused.
+	// FilterProperties is FilterHonoured (also when empty), FilterIgnored,
+	// FilterRefused or FilterMatchesNothing.
 	FilterProperties string
 	// Statuses are the document statuses that the tenant knows; any other is
 	// answered with 400. Nil means DefaultStatuses.
@@ -57,12 +59,26 @@ type Config struct {
 	// ViewDelay makes views show documents as they were that long ago (divided
 	// by TimeScale); entities are always fresh.
 	ViewDelay time.Duration
-	// EntityAnswer is AnswerObject (also when empty), AnswerArray or AnswerData.
+	// EntityAnswer is AnswerObject (also when empty), AnswerArray, AnswerData
+	// or AnswerDataArray.
 	EntityAnswer string
 	// FlatProperties puts the properties of a view's row beside its columns
 	// instead of into an object "properties".
 	FlatProperties bool
-	// Now is the clock. Nil means time.Now.
+	// KeyRights are the rights of the API key's user: view-companies,
+	// create-received, patch-issued, edit-companies. Nil means the first three.
+	KeyRights []string
+	// KeyIPs are the addresses and ranges (CIDR) from which the key may be used,
+	// KeyMethods and KeyPaths ("/documents", "/views/*") what for. None means any.
+	KeyIPs, KeyMethods, KeyPaths []string
+	// KeyExpires is when the key ends. Zero means never.
+	KeyExpires time.Time
+	// The rest of what is unknown.
+	GatewaySwitches
+	DocumentSwitches
+	CompanySwitches
+	ViewSwitches
+	// Now is the clock. Nil means time.Now. The control API can set it forward.
 	Now func() time.Time
 	// Logger is told of every request at debug level. Nil means no log.
 	Logger *slog.Logger
@@ -87,67 +103,4 @@ func DefaultConfig() Config {
 // DefaultStatuses are the document statuses of the simulated tenant.
 func DefaultStatuses() []string {
 	return []string{"OPEN", "IMPORTED", "READY.FOR.KSEF", "SENT.TO.KSEF", "REJECTED.BY.KSEF", "PROCESSING", "APPROVED"}
-}
-
-// settings are the switches of Config that can change while the simulator runs,
-// in the form of the control API.
-type settings struct {
-	RequestsPerMinute int     `json:"requestsPerMinute"`
-	QuotaStatus       int     `json:"quotaStatus"`
-	QuotaRetryAfter   bool    `json:"quotaRetryAfter"`
-	PatchReplaces     bool    `json:"patchReplaces"`
-	FilterProperties  string  `json:"filterProperties"`
-	PageLimit         int     `json:"pageLimit"`
-	Registration      bool    `json:"registration"`
-	ViewDelaySeconds  float64 `json:"viewDelaySeconds"`
-	EntityAnswer      string  `json:"entityAnswer"`
-	FlatProperties    bool    `json:"flatProperties"`
-}
-
-func newSettings(c Config) settings {
-	s := settings{
-		RequestsPerMinute: c.RequestsPerMinute,
-		QuotaStatus:       c.QuotaStatus,
-		QuotaRetryAfter:   !c.QuotaWithoutRetryAfter,
-		PatchReplaces:     c.PatchReplaces,
-		FilterProperties:  c.FilterProperties,
-		PageLimit:         c.PageLimit,
-		Registration:      c.Registration,
-		ViewDelaySeconds:  c.ViewDelay.Seconds(),
-		EntityAnswer:      c.EntityAnswer,
-		FlatProperties:    c.FlatProperties,
-	}
-	if s.QuotaStatus == 0 {
-		s.QuotaStatus = http.StatusTooManyRequests
-	}
-	if s.FilterProperties == "" {
-		s.FilterProperties = FilterHonoured
-	}
-	if s.PageLimit == 0 {
-		s.PageLimit = 1000
-	}
-	if s.EntityAnswer == "" {
-		s.EntityAnswer = AnswerObject
-	}
-	return s
-}
-
-func (s settings) check() error {
-	switch s.FilterProperties {
-	case FilterHonoured, FilterIgnored, FilterRefused:
-	default:
-		return fmt.Errorf("filterProperties %q: want honoured, ignored or refused", s.FilterProperties)
-	}
-	switch s.EntityAnswer {
-	case AnswerObject, AnswerArray, AnswerData:
-	default:
-		return fmt.Errorf("entityAnswer %q: want object, array or data", s.EntityAnswer)
-	}
-	if s.QuotaStatus < 400 || s.QuotaStatus > 599 {
-		return fmt.Errorf("quotaStatus %d: want 400 to 599", s.QuotaStatus)
-	}
-	if s.RequestsPerMinute < 0 || s.PageLimit < 1 || s.ViewDelaySeconds < 0 {
-		return fmt.Errorf("requestsPerMinute and viewDelaySeconds must not be negative, pageLimit must be at least 1")
-	}
-	return nil
 }

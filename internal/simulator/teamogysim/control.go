@@ -1,10 +1,7 @@
 package teamogysim
 
 import (
-	"encoding/json"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -33,7 +30,7 @@ func (s *Simulator) controlHandler() http.Handler {
 	})
 	handle("GET /_sim/documents", s.controlDocuments)
 	handle("GET /_sim/documents/{id}", s.controlDocument)
-	handle("PATCH /_sim/documents/{id}", s.controlPatch)
+	handle("PATCH /_sim/documents/{id}", s.controlEdit)
 	handle("GET /_sim/documents/{id}/xml", s.controlXML)
 	handle("GET /_sim/counters", func(a *answer, _ *http.Request) {
 		s.mu.Lock()
@@ -42,13 +39,21 @@ func (s *Simulator) controlHandler() http.Handler {
 	})
 	handle("GET /_sim/faults", s.controlFaults)
 	handle("POST /_sim/faults", s.controlOrderFault)
-	handle("DELETE /_sim/faults", func(a *answer, _ *http.Request) {
+	handle("DELETE /_sim/faults", s.controlClearFaults)
+	handle("GET /_sim/faults/names", s.controlFaultNames)
+	handle("GET /_sim/clock", func(a *answer, _ *http.Request) { a.json(http.StatusOK, s.clock.json()) })
+	handle("POST /_sim/clock", s.controlClock)
+	handle("GET /_sim/token", func(a *answer, _ *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.faults = nil
-		a.json(http.StatusOK, struct{}{})
+		a.json(http.StatusOK, s.token.json())
 	})
 	handle("POST /_sim/token", s.controlToken)
+	handle("GET /_sim/statuses", func(a *answer, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		a.json(http.StatusOK, map[string]any{"statuses": s.statuses})
+	})
 	handle("POST /_sim/statuses", s.controlStatuses)
 	handle("GET /_sim/settings", func(a *answer, _ *http.Request) {
 		s.mu.Lock()
@@ -56,17 +61,11 @@ func (s *Simulator) controlHandler() http.Handler {
 		a.json(http.StatusOK, s.settings)
 	})
 	handle("POST /_sim/settings", s.controlSettings)
+	handle("GET /_sim/settings/names", s.controlSettingNames)
 	return mux
 }
 
-func fromLoopback(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
-}
+func fromLoopback(r *http.Request) bool { return callerIP(r).IsLoopback() }
 
 // documentJSON is a document as the control API shows it.
 type documentJSON struct {
@@ -158,108 +157,11 @@ func (s *Simulator) controlXML(a *answer, r *http.Request) {
 	a.text(http.StatusOK, "application/octet-stream", string(data))
 }
 
-// controlPatch changes a document as a person in Teamogy would. Properties are
-// merged; one of null is removed.
-func (s *Simulator) controlPatch(a *answer, r *http.Request) {
-	var body struct {
-		Status     *string        `json:"status"`
-		Tags       *[]string      `json:"tags"`
-		XML        *[]byte        `json:"xml"`
-		Properties map[string]any `json:"properties"`
-	}
-	if !decodeJSON(a, r, &body) {
-		return
-	}
-	d := s.named(a, r)
-	if d == nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	d = s.tenant.byID[d.ID].current().clone()
-	if body.Properties == nil {
-		body.Properties = map[string]any{}
-	}
-	if body.XML != nil {
-		if d.attachment != nil {
-			d.attachment = *body.XML
-		} else {
-			body.Properties[xmlProperty] = textOf(*body.XML)
-		}
-	}
-	if err := s.overlay(d, documentBody{Status: body.Status, Tags: body.Tags, Properties: &body.Properties}, false); err != nil {
-		a.fail(http.StatusBadRequest, "%v", err)
-		return
-	}
-	if err := s.tenant.store(d, s.now()); err != nil {
-		a.fail(http.StatusBadRequest, "%v", err)
-		return
-	}
-	a.json(http.StatusOK, inspect(d))
-}
-
-func (s *Simulator) controlFaults(a *answer, _ *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a.json(http.StatusOK, map[string]any{"faults": orEmpty(s.faults)})
-}
-
-func (s *Simulator) controlOrderFault(a *answer, r *http.Request) {
-	var f fault
-	if !decodeJSON(a, r, &f) {
-		return
-	}
-	if f.Times == 0 {
-		f.Times = 1
-	}
-	f.Fired = 0
-	if err := f.check(); err != nil {
-		a.fail(http.StatusBadRequest, "%v", err)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, &f)
-	a.json(http.StatusCreated, f)
-}
-
-// controlToken changes what the API key may do: {"rights":[...]}, or "none", or
-// "all" for what Teamogy's set-up page asks for.
-func (s *Simulator) controlToken(a *answer, r *http.Request) {
-	var body struct {
-		Rights json.RawMessage `json:"rights"`
-	}
-	if !decodeJSON(a, r, &body) {
-		return
-	}
-	set := rightSet{}
-	switch string(body.Rights) {
-	case `"none"`:
-	case `"all"`, "null":
-		set = allRights()
-	default:
-		var names []string
-		if err := json.Unmarshal(body.Rights, &names); err != nil {
-			a.fail(http.StatusBadRequest, `rights: want a list, "all" or "none"`)
-			return
-		}
-		var err error
-		if set, err = parseRights(names); err != nil {
-			a.fail(http.StatusBadRequest, "%v", err)
-			return
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rights = set
-	a.json(http.StatusOK, struct{}{})
-}
-
 func (s *Simulator) controlStatuses(a *answer, r *http.Request) {
 	var body struct {
 		Statuses []string `json:"statuses"` // null: those of New
 	}
-	if !decodeJSON(a, r, &body) {
+	if !decodeControl(a, r, &body) {
 		return
 	}
 	s.mu.Lock()
@@ -269,22 +171,4 @@ func (s *Simulator) controlStatuses(a *answer, r *http.Request) {
 	}
 	s.statuses = body.Statuses
 	a.json(http.StatusOK, map[string]any{"statuses": s.statuses})
-}
-
-// controlSettings changes the switches that the body names and keeps the rest.
-func (s *Simulator) controlSettings(a *answer, r *http.Request) {
-	s.mu.Lock()
-	changed := s.settings
-	s.mu.Unlock()
-	if !decodeJSON(a, r, &changed) {
-		return
-	}
-	if err := changed.check(); err != nil {
-		a.fail(http.StatusBadRequest, "%v", err)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.settings = changed
-	a.json(http.StatusOK, changed)
 }

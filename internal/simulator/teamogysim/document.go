@@ -43,6 +43,7 @@ type document struct {
 	created    time.Time
 	changed    time.Time
 	revision   int64
+	version    int64  // how often it was stored
 	patched    int    // PATCH requests of the REST API
 	createdVia string // "seed" or "post"
 	attachment []byte // what the link in Attach gives
@@ -76,7 +77,7 @@ func (d *document) column(name string) (any, bool) {
 	case "statusDate":
 		return orNull(d.StatusDate), true
 	case "number":
-		return d.Number, true
+		return orNull(d.Number), true
 	case "agencyId":
 		return d.AgencyID, true
 	case "ownerId":
@@ -112,12 +113,15 @@ func (d *document) column(name string) (any, bool) {
 }
 
 // entity is the full object that GET /documents answers with.
-func (d *document) entity() map[string]any {
-	out := make(map[string]any, len(documentColumns)+1)
+func (d *document) entity(set *settings) map[string]any {
+	out := make(map[string]any, len(documentColumns)+2)
 	for _, name := range documentColumns {
 		out[name], _ = d.column(name)
 	}
-	out["properties"] = d.Properties
+	out["properties"] = shownProperties(d.Properties, set.NumberProperties)
+	if set.DocumentVersion != VersionNone {
+		out["version"] = d.version
+	}
 	return out
 }
 

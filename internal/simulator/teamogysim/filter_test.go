@@ -62,7 +62,7 @@ func TestFilter_decides(t *testing.T) {
 		"status=''":                           false,
 		"status='it is > = ( ) AND OR there'": false,
 	} {
-		f, err := parseFilter(text)
+		f, err := parseFilter(text, dialect{})
 		if assert.NoError(t, err, text) {
 			assert.Equal(t, want, f.keep(sampleRow(), false), text)
 		}
@@ -75,7 +75,7 @@ func TestFilter_refusesWhatIsNoExpression(t *testing.T) {
 		"status='it''s'", "id=7 and id=8", "NOT", "ANY", "id=ANY", "id=ANY()", "id=ANY(1,)", "id>ANY(1)", "id=1.2.3", "id=-", "id=1e9", "id+7", "7=id", "'a'='a'",
 		"status=\"A\"", strings.Repeat("(", 5000) + "id=7" + strings.Repeat(")", 5000), strings.Repeat("NOT ", 5000) + "id=7",
 	} {
-		_, err := parseFilter(text)
+		_, err := parseFilter(text, dialect{})
 		assert.Error(t, err, text)
 	}
 }
@@ -155,7 +155,7 @@ func expression(depth int) *rapid.Generator[*filter] {
 func TestFilter_readsBackWhatWasPrinted(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := expression(4).Draw(rt, "expression")
-		read, err := parseFilter(printed(rt, f))
+		read, err := parseFilter(printed(rt, f), dialect{})
 		require.NoError(rt, err)
 		require.Equal(rt, f, read)
 	})
@@ -179,7 +179,7 @@ func FuzzFilter_neverPanics(f *testing.F) {
 	f.Add("a=ANY('x',1,true)")
 	f.Add("((((")
 	f.Fuzz(func(_ *testing.T, text string) {
-		if parsed, err := parseFilter(text); err == nil {
+		if parsed, err := parseFilter(text, dialect{}); err == nil {
 			parsed.keep(sampleRow(), false)
 		}
 	})

@@ -244,7 +244,7 @@ func TestSimulator_standsManyCallersAtOnce(t *testing.T) {
 }
 
 func TestNew_refusesASwitchThatDoesNotExist(t *testing.T) {
-	assert.PanicsWithValue(t, `teamogysim: filterProperties "maybe": want honoured, ignored or refused`, func() {
+	assert.PanicsWithValue(t, `teamogysim: filterProperties "maybe": want honoured, ignored, refused or matches-nothing`, func() {
 		New(Config{FilterProperties: "maybe"})
 	})
 	assert.True(t, strings.HasPrefix(DefaultStatuses()[0], "OPEN"))

@@ -73,10 +73,10 @@ func (r reply) object(t *testing.T) map[string]any {
 }
 
 // do sends a request as the API key's user. The path is below /rest/v1/1, or
-// whole when it starts with /_sim, /page or /rest.
+// whole when it starts with /_sim, /page, /rest or /files.
 func (s *site) do(method, path string, body any) reply {
 	s.t.Helper()
-	if !strings.HasPrefix(path, "/_sim") && !strings.HasPrefix(path, "/page") && !strings.HasPrefix(path, "/rest") && path != "/" {
+	if !strings.HasPrefix(path, "/_sim") && !strings.HasPrefix(path, "/page") && !strings.HasPrefix(path, "/rest") && !strings.HasPrefix(path, "/files") && path != "/" {
 		path = "/rest/v1/1" + path
 	}
 	var reader io.Reader
@@ -158,3 +158,17 @@ func (s *site) counted(op, status string) int {
 }
 
 type fields = map[string]any
+
+// eventually waits for a condition on the test's own goroutine.
+func (s *site) eventually(what string, condition func() bool) {
+	s.t.Helper()
+	timeout, look := time.After(30*time.Second), time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for !condition() {
+		select {
+		case <-timeout:
+			require.FailNow(s.t, "it did not come about: "+what)
+		case <-look.C:
+		}
+	}
+}

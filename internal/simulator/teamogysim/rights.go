@@ -2,7 +2,7 @@ package teamogysim
 
 import (
 	"fmt"
-	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -23,29 +23,42 @@ func allRights() rightSet {
 	return rightSet{rightViewCompanies: true, rightCreateReceived: true, rightPatchIssued: true}
 }
 
+func rightNames() []string {
+	return []string{string(rightViewCompanies), string(rightCreateReceived), string(rightPatchIssued), string(rightEditCompanies)}
+}
+
+func (set rightSet) names() []string {
+	out := []string{}
+	for _, name := range rightNames() {
+		if set[right(name)] {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 func parseRights(names []string) (rightSet, error) {
 	set := rightSet{}
 	for _, name := range names {
-		switch r := right(strings.NewReplacer(" ", "-", "_", "-").Replace(strings.ToLower(name))); r {
-		case rightViewCompanies, rightCreateReceived, rightPatchIssued, rightEditCompanies:
-			set[r] = true
-		default:
+		r := strings.NewReplacer(" ", "-", "_", "-").Replace(strings.ToLower(name))
+		if !slices.Contains(rightNames(), r) {
 			return nil, fmt.Errorf("unknown right %q: want view-companies, create-received, patch-issued or edit-companies", name)
 		}
+		set[right(r)] = true
 	}
 	return set, nil
 }
 
-// allow answers 403 unless the user holds one of the rights.
+// allow answers 403, or as switched, unless the user holds one of the rights.
 func (s *Simulator) allow(a *answer, what string, oneOf ...right) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range oneOf {
-		if s.rights[r] {
+		if s.token.rights[r] {
 			return true
 		}
 	}
-	a.fail(http.StatusForbidden, "the API key's user has no right to %s", what)
+	a.fail(s.settings.RightsRefusalStatus, "the API key's user has no right to %s", what)
 	return false
 }
 

@@ -14,7 +14,7 @@ import (
 type seedBody struct {
 	Companies []struct {
 		Name          string            `json:"name"`
-		NIP           string            `json:"nip"` // registered as "vatId"
+		NIP           string            `json:"nip"` // registered as the settings say
 		Registrations map[string]string `json:"registrations"`
 		Supplier      bool              `json:"supplier"`
 		Client        bool              `json:"client"`
@@ -56,22 +56,15 @@ type seededCompany struct {
 func (s *Simulator) controlSeed(a *answer, r *http.Request) {
 	var body seedBody
 	r.Header.Set("Content-Type", "application/json")
-	if !decodeJSON(a, r, &body) {
+	if !decodeControl(a, r, &body) {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	companies, documents := []seededCompany{}, []seededDocument{}
 	for _, c := range body.Companies {
-		registrations := map[string]string{}
-		if c.NIP != "" {
-			registrations["vatId"] = c.NIP
-		}
-		for key, v := range c.Registrations {
-			registrations[key] = v
-		}
 		made := s.tenant.addCompany(company{
-			Name: c.Name, Supplier: c.Supplier, Client: c.Client, Disabled: c.Disabled, Registrations: registrations,
+			Name: c.Name, Supplier: c.Supplier, Client: c.Client, Disabled: c.Disabled, seededNIP: c.NIP, given: c.Registrations,
 		})
 		companies = append(companies, seededCompany{ID: made.ID, Name: c.Name, NIP: c.NIP})
 	}
@@ -124,13 +117,20 @@ func (s *Simulator) seedDocument(sd seedDocument, host string) (*document, error
 	if sd.Status != "" {
 		body.Status = &sd.Status
 	}
-	if err := s.overlay(d, body, true); err != nil {
+	if err := s.overlay(d, body, s.settings.ofPerson()); err != nil {
 		return nil, err
 	}
 	if d.attachment != nil {
-		d.Attach = []string{"http://" + host + "/files/" + strconv.FormatInt(s.tenant.nextID+1, 10) + "/" + url.PathEscape("faktura.xml")}
+		link := "/files/" + strconv.FormatInt(s.tenant.nextID+1, 10) + "/" + url.PathEscape("faktura.xml")
+		if s.settings.AttachLinks == LinksAbsolute {
+			link = "http://" + host + link
+		}
+		d.Attach = []string{link}
 	}
-	return d, s.tenant.store(d, s.now())
+	if d.Number == "" {
+		d.Number = s.tenant.nextNumber(d.Type, s.clock.now())
+	}
+	return d, s.tenant.store(d, s.clock.now())
 }
 
 // textOf is how an XML is held in a property: as text where JSON can carry it
@@ -140,22 +140,4 @@ func textOf(xml []byte) string {
 		return string(xml)
 	}
 	return base64.StdEncoding.EncodeToString(xml)
-}
-
-// serveFile serves what a document's attachment link gives, to holders of the
-// API key.
-func (s *Simulator) serveFile(w http.ResponseWriter, r *http.Request) {
-	a := newAnswer()
-	defer func() { a.writeTo(w) }()
-	if !s.authenticated(r) {
-		a.fail(http.StatusUnauthorized, "missing or unknown API key")
-		return
-	}
-	if d := s.named(a, r); d != nil {
-		if d.attachment == nil {
-			a.fail(http.StatusNotFound, "no such file")
-			return
-		}
-		a.text(http.StatusOK, "application/xml", string(d.attachment))
-	}
 }

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -21,24 +20,26 @@ import (
 // Simulator is one simulated tenant. It is safe for concurrent use.
 type Simulator struct {
 	unit                int
-	apiKey              string
 	timeScale           float64
-	now                 func() time.Time
+	clock               *clock
 	logger              *slog.Logger
 	control             bool
 	controlFromAnywhere bool
-	initial             settings
+	initial             *settings
+	initialToken        *token
 	initialStatuses     []string
 	page                page
 
 	mu       sync.Mutex
-	settings settings
+	settings *settings
 	statuses []string
-	rights   rightSet
+	token    *token
 	tenant   *tenant
-	quota    quota
+	quotas   map[string]*quota // by who shares one
 	counters *counters
-	faults   faults
+	faults   *faults
+	edits    map[int64][]edit // by document, for after it is read
+	shuffles uint64           // requests so far that were answered in a shuffled order
 	epoch    string
 	resets   int
 }
@@ -48,9 +49,7 @@ type Simulator struct {
 func New(c Config) *Simulator {
 	s := &Simulator{
 		unit:                c.Unit,
-		apiKey:              c.APIKey,
 		timeScale:           c.TimeScale,
-		now:                 c.Now,
 		logger:              c.Logger,
 		control:             c.Control,
 		controlFromAnywhere: c.ControlFromAnywhere,
@@ -64,16 +63,22 @@ func New(c Config) *Simulator {
 	if s.timeScale <= 0 {
 		s.timeScale = 1
 	}
-	if s.now == nil {
-		s.now = time.Now
+	now := c.Now
+	if now == nil {
+		now = time.Now
 	}
+	s.clock = newClock(now)
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
 	if s.initialStatuses == nil {
 		s.initialStatuses = DefaultStatuses()
 	}
-	if err := s.initial.check(); err != nil {
+	var err error
+	if s.initialToken, err = newToken(c); err == nil {
+		err = s.initial.check()
+	}
+	if err != nil {
 		// Only tests get here: the program that is shipped takes DefaultConfig,
 		// and of what check looks at it sets RequestsPerMinute, to a constant.
 		panic("teamogysim: " + err.Error())
@@ -88,11 +93,17 @@ func (s *Simulator) Reset() {
 	defer s.mu.Unlock()
 	s.settings = s.initial
 	s.statuses = slices.Clone(s.initialStatuses)
-	s.rights = allRights()
+	s.token = s.initialToken
 	s.tenant = newTenant(s.unit)
-	s.quota = quota{}
+	s.tenant.register(s.settings)
+	s.quotas = map[string]*quota{}
 	s.counters = newCounters()
-	s.faults = nil
+	if s.faults != nil {
+		s.faults.clear()
+	}
+	s.faults = newFaults()
+	s.edits, s.shuffles = map[int64][]edit{}, 0
+	s.clock.reset()
 	s.resets++
 	// The page tells a tenant from the one before it by the epoch.
 	s.epoch = strconv.FormatInt(time.Now().UnixNano(), 36) + "-" + strconv.Itoa(s.resets)
@@ -111,102 +122,4 @@ func (s *Simulator) Handler() http.Handler {
 		mux.Handle("/_sim/", s.controlHandler())
 	}
 	return mux
-}
-
-// serveREST is the gateway in front of the API: it counts, refuses over the
-// quota, injects faults and holds back answers that are too large.
-func (s *Simulator) serveREST(w http.ResponseWriter, r *http.Request) {
-	op := operation(r)
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	a := newAnswer()
-
-	s.mu.Lock()
-	wait, refused := s.quota.refuse(s.now(), s.settings.RequestsPerMinute, s.timeScale)
-	var fault *fault
-	if !refused {
-		fault = s.faults.take(op)
-	}
-	set := s.settings
-	s.mu.Unlock()
-
-	switch {
-	case refused:
-		if set.QuotaRetryAfter {
-			a.Header().Set("Retry-After", strconv.Itoa(wholeSeconds(wait)))
-		}
-		a.fail(set.QuotaStatus, "too many requests: the quota is %d a minute", set.RequestsPerMinute)
-	case fault.before():
-		fault.answer(a)
-	default:
-		s.route(a, r)
-		if a.body.Len() > maxAnswer {
-			a.reset()
-			a.fail(http.StatusRequestEntityTooLarge, "the answer is larger than 10 MB; ask for fewer rows, columns or properties")
-		}
-		if fault != nil && fault.Action != actionDropAfter {
-			fault.answer(a)
-		}
-	}
-
-	label := strconv.Itoa(a.status)
-	dropped := fault != nil && (fault.Action == actionDropAfter || fault.Action == actionDropBefore)
-	if dropped {
-		label = "dropped"
-	}
-	s.mu.Lock()
-	s.counters.count(op, label, refused || (a.status == http.StatusTooManyRequests && !dropped))
-	s.mu.Unlock()
-	s.logger.Debug("request", "operation", op, "status", label)
-	if dropped {
-		panic(http.ErrAbortHandler)
-	}
-	a.writeTo(w)
-}
-
-// route checks the unit and the token, then hands the request to its entity.
-func (s *Simulator) route(a *answer, r *http.Request) {
-	unit, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/rest/v1/"), "/")
-	if !s.authenticated(r) {
-		a.Header().Set("WWW-Authenticate", "Bearer")
-		a.fail(http.StatusUnauthorized, "missing or unknown API key")
-		return
-	}
-	if unit != strconv.Itoa(s.unit) {
-		a.fail(http.StatusNotFound, "no business unit %q", unit)
-		return
-	}
-	query, err := parseQuery(r.URL.RawQuery)
-	if err != nil {
-		a.fail(http.StatusBadRequest, "%v", err)
-		return
-	}
-	if view, ok := strings.CutPrefix(path, "views/"); ok {
-		s.serveView(a, r, view, query)
-		return
-	}
-	switch path {
-	case "documents":
-		s.serveDocuments(a, r, query)
-	case "companies":
-		s.serveCompanies(a, r, query)
-	case "agencies":
-		s.serveNamed(a, r, query, agencyRows)
-	case "users":
-		s.serveNamed(a, r, query, userRows)
-	default:
-		a.fail(http.StatusNotFound, "no such resource: %s", path)
-	}
-}
-
-func (s *Simulator) authenticated(r *http.Request) bool {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return ok && token != "" && (s.apiKey == "" || token == s.apiKey)
-}
-
-// operation names a request for counters and faults: "POST /documents".
-func operation(r *http.Request) string {
-	_, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/rest/v1/"), "/")
-	return r.Method + " /" + path
 }

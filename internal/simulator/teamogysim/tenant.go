@@ -23,6 +23,7 @@ type tenant struct {
 	users     []user
 	numbers   map[string]int // last number given per series
 	nextID    int64
+	style     CompanySwitches
 }
 
 // history is a document with its former versions, the newest last.
@@ -32,17 +33,15 @@ type history struct {
 
 func (h *history) current() *document { return h.versions[len(h.versions)-1] }
 
-// asOf is the version that was current at a time, or nil if there was none.
+// asOf is the version that was current at a time, or the first one where none
+// was or older ones were forgotten.
 func (h *history) asOf(at time.Time) *document {
 	for _, d := range slices.Backward(h.versions) {
 		if !d.changed.After(at) {
 			return d
 		}
 	}
-	if first := h.versions[0]; first.patched > 0 {
-		return first // older versions were forgotten
-	}
-	return nil
+	return h.versions[0]
 }
 
 func newTenant(unit int) *tenant {
@@ -76,6 +75,10 @@ type company struct {
 	Client        bool
 	Disabled      bool
 	Registrations map[string]string
+
+	seededNIP string            // written as the settings say
+	given     map[string]string // written as given
+	values    string            // the shape in which they are shown
 }
 
 // companyColumns are the fields of a company, as entity and in views.
@@ -96,7 +99,7 @@ func (c *company) column(name string) (any, bool) {
 	case "isClient":
 		return c.Client, true
 	case "registrations":
-		return c.Registrations, true
+		return c.registrations(), true
 	}
 	if key, ok := strings.CutPrefix(name, "registrations."); ok {
 		v, found := c.Registrations[key]
@@ -127,16 +130,15 @@ func (t *tenant) companyNamed(name string) *company {
 
 func (t *tenant) addCompany(c company) *company {
 	c.ID = int64(101 + len(t.companies))
-	t.companies = append(t.companies, &c)
-	return &c
+	t.companies = append(t.companies, t.styled(c))
+	return t.companies[len(t.companies)-1]
 }
 
 func (t *tenant) user(id int64) bool {
 	return slices.ContainsFunc(t.users, func(u user) bool { return u.ID == id })
 }
 
-// store makes d the current version of its document; a new document gets an id
-// and, when it has none, a number.
+// store makes d the current version of its document; a new document gets an id.
 func (t *tenant) store(d *document, now time.Time) error {
 	if other := t.byNumber[d.Number]; d.Number != "" && other != nil && other.current().ID != d.ID {
 		return fmt.Errorf("number %s is taken by document %d", d.Number, other.current().ID)
@@ -146,16 +148,16 @@ func (t *tenant) store(d *document, now time.Time) error {
 		t.nextID++
 		d.ID = t.nextID
 		d.created = now
-		if d.Number == "" {
-			d.Number = t.nextNumber(d.Type, now)
-		}
 		h = &history{}
 		t.byID[d.ID] = h
 		t.documents = append(t.documents, h)
 	} else if former := h.current().Number; former != d.Number {
 		delete(t.byNumber, former)
 	}
-	t.byNumber[d.Number] = h
+	if d.Number != "" {
+		t.byNumber[d.Number] = h
+	}
+	d.version++
 	t.revision++
 	d.revision = t.revision
 	d.changed = now

@@ -3,9 +3,7 @@ package teamogysim
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // row is one line of a view: base columns by name, and properties.
@@ -13,6 +11,7 @@ type row struct {
 	columns    []string
 	column     func(name string) (any, bool)
 	properties map[string]any
+	revision   int64 // higher for what changed later
 }
 
 // value is what a filter or a column list finds under a name: a base column,
@@ -28,7 +27,7 @@ func (r row) value(name string) any {
 type view struct {
 	rights  []right
 	columns []string // base columns
-	rows    func(t *tenant, asOf time.Time) []row
+	rows    func(t *tenant, seen sight) []row
 }
 
 // isBase tells a base column from a property.
@@ -37,8 +36,8 @@ func (v view) isBase(name string) bool {
 }
 
 var views = map[string]view{
-	"units":              {anyRight, agencyColumns, func(t *tenant, _ time.Time) []row { return agencyRows(t) }},
-	"users":              {anyRight, userColumns, func(t *tenant, _ time.Time) []row { return userRows(t) }},
+	"units":              {anyRight, agencyColumns, func(t *tenant, _ sight) []row { return agencyRows(t) }},
+	"users":              {anyRight, userColumns, func(t *tenant, _ sight) []row { return userRows(t) }},
 	"companies":          {companyRight, companyColumns, companyView(func(*company) bool { return true })},
 	"companies.supplier": {companyRight, companyColumns, companyView(func(c *company) bool { return c.Supplier })},
 	"companies.client":   {companyRight, companyColumns, companyView(func(c *company) bool { return c.Client })},
@@ -78,11 +77,11 @@ func fixedRow(columns []string, values ...any) row {
 	}}
 }
 
-func companyView(shown func(*company) bool) func(*tenant, time.Time) []row {
-	return func(t *tenant, _ time.Time) []row {
+func companyView(shown func(*company) bool) func(*tenant, sight) []row {
+	return func(t *tenant, _ sight) []row {
 		var rows []row
 		for _, c := range t.companies {
-			if shown(c) {
+			if shown(c) && (!c.Disabled || t.style.DisabledCompanies == DisabledShown) {
 				rows = append(rows, row{columns: companyColumns, column: c.column})
 			}
 		}
@@ -90,31 +89,24 @@ func companyView(shown func(*company) bool) func(*tenant, time.Time) []row {
 	}
 }
 
-func documentView(shown func(documentType string) bool) func(*tenant, time.Time) []row {
-	return func(t *tenant, asOf time.Time) []row {
+func documentView(shown func(documentType string) bool) func(*tenant, sight) []row {
+	return func(t *tenant, seen sight) []row {
 		var rows []row
 		for _, h := range t.documents {
-			d := h.current()
-			if !asOf.IsZero() {
-				d = h.asOf(asOf)
-			}
-			if d != nil && shown(d.Type) {
-				rows = append(rows, row{columns: documentColumns, column: d.column, properties: d.Properties})
+			if d := seen.version(h); d != nil && shown(d.Type) {
+				rows = append(rows, row{
+					columns: documentColumns, column: d.column, revision: d.revision,
+					properties: shownProperties(d.Properties, seen.numbers),
+				})
 			}
 		}
 		return rows
 	}
 }
 
-type metadataJSON struct {
-	Count      int  `json:"count"` // rows that match, on all pages
-	Limit      int  `json:"limit"`
-	NextOffset *int `json:"nextOffset"`
-}
-
-func (s *Simulator) serveView(a *answer, r *http.Request, name string, query map[string]string) {
+func (s *Simulator) serveView(a *answer, r *http.Request, name string, query map[string]string, set *settings) {
 	v, ok := views[name]
-	if !ok {
+	if !ok || slices.Contains(set.AbsentViews, name) {
 		a.fail(http.StatusNotFound, "no such view: %s", name)
 		return
 	}
@@ -126,73 +118,77 @@ func (s *Simulator) serveView(a *answer, r *http.Request, name string, query map
 		return
 	}
 	s.mu.Lock()
-	set := s.settings
-	var asOf time.Time
-	if set.ViewDelaySeconds > 0 {
-		asOf = s.now().Add(-time.Duration(set.ViewDelaySeconds / s.timeScale * float64(time.Second)))
+	rows := v.rows(s.tenant, s.sight(set, query["externalFilter"] != ""))
+	if set.SortOrder == SortShuffled {
+		s.shuffles++
 	}
-	rows := v.rows(s.tenant, asOf)
+	sortRows(rows, set, s.shuffles)
 	s.mu.Unlock()
+	v, rows = renamed(v, rows, set.ColumnNames)
 
-	limit, offset := set.PageLimit, 0
-	for parameter, into := range map[string]*int{"limit": &limit, "offset": &offset} {
-		text, given := query[parameter]
-		if !given {
-			continue
-		}
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 || (parameter == "limit" && n == 0) {
-			a.fail(http.StatusBadRequest, "%s %q is not a valid number", parameter, text)
-			return
-		}
-		*into = n
+	p, err := pageOf(query, set)
+	if err != nil {
+		a.fail(http.StatusBadRequest, "%v", err)
+		return
 	}
-	limit = min(limit, set.PageLimit)
-
 	if text := query["externalFilter"]; text != "" {
-		f, err := parseFilter(text)
+		f, err := parseFilter(text, dialect{set.FilterComparators, set.FilterQuotes})
+		if err == nil {
+			rows, err = filterRows(rows, f, v.isBase, set)
+		}
 		if err != nil {
 			a.fail(http.StatusBadRequest, "externalFilter: %v", err)
 			return
 		}
-		if rows, err = filterRows(rows, f, v.isBase, set.FilterProperties); err != nil {
-			a.fail(http.StatusBadRequest, "externalFilter: %v", err)
+	}
+	columns, properties := list(query["columns"]), list(query["properties"])
+	for _, name := range columns {
+		if !v.isBase(name) && set.UnknownColumns == ColumnsRefused {
+			a.fail(http.StatusBadRequest, "unknown column %q", name)
 			return
 		}
 	}
-
-	meta := metadataJSON{Count: len(rows), Limit: limit}
-	start := min(offset, len(rows))
-	end := min(start+limit, len(rows))
-	if end < len(rows) {
-		meta.NextOffset = &end
+	if len(columns) == 0 {
+		columns = v.columns
 	}
-	columns, properties := list(query["columns"]), list(query["properties"])
-	data := make([]map[string]any, 0, end-start)
-	for _, row := range rows[start:end] {
-		data = append(data, pick(row, columns, properties, set.FlatProperties))
+	page, metadata := p.cut(rows, set)
+	data := make([]map[string]any, 0, len(page))
+	for _, row := range page {
+		data = append(data, pick(row, columns, properties, set))
 	}
-	a.json(http.StatusOK, map[string]any{"metadata": meta, "data": data})
+	out := map[string]any{"metadata": metadata, "data": data}
+	if len(data) == 0 && set.EmptyData == EmptyNull {
+		out["data"] = nil
+	}
+	a.json(http.StatusOK, out)
 }
 
-// pick is a row as it is sent. Without columns all base columns are sent, and
-// properties only when asked for; unknown names are left out.
-func pick(r row, columns, properties []string, flat bool) map[string]any {
-	if len(columns) == 0 {
-		columns = r.columns
-	}
+// pick is a row as it is sent. Properties are sent only when they are asked for.
+func pick(r row, columns, properties []string, set *settings) map[string]any {
 	out := rowOf(r.column, columns)
+	if set.UnknownColumns == ColumnsNull {
+		for _, name := range columns {
+			if _, ok := out[name]; !ok {
+				out[name] = nil
+			}
+		}
+	}
 	if len(properties) == 0 {
 		return out
 	}
-	into := out
-	if !flat {
+	into, prefix := out, ""
+	switch {
+	case !set.FlatProperties:
 		into = map[string]any{}
 		out["properties"] = into
+	case set.PropertyKeys == KeysDotted:
+		prefix = "properties."
 	}
 	for _, name := range properties {
 		if v, ok := r.properties[name]; ok {
-			into[name] = v
+			into[prefix+name] = v
+		} else if set.MissingProperties == PropertiesNull {
+			into[prefix+name] = nil
 		}
 	}
 	return out
