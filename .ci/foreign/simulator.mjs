@@ -64,3 +64,10 @@ export function randomNIP() {
     if (check < 10) return [...digits, check].join("");
   }
 }
+
+/** The PESEL of somebody born on 1 January 1990. */
+export function randomPESEL() {
+  const digits = [9, 0, 0, 1, 0, 1, ...Array.from({ length: 4 }, () => randomInt(0, 10))];
+  const sum = digits.reduce((total, digit, i) => total + digit * [1, 3, 7, 9][i % 4], 0);
+  return [...digits, (10 - (sum % 10)) % 10].join("");
+}

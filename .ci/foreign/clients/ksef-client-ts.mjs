@@ -12,6 +12,10 @@ export const archives = ["Zip", "TarGz"];
 export const seal = (nip, method) =>
   api.CertificateService.generateCompanySeal("Foreign Witness", `VATPL-${nip}`, "Foreign Witness", method);
 
+/** The same for a person. */
+export const personal = (pesel, method) =>
+  api.CertificateService.generatePersonalCertificate("Jan", "Świadek", `PNOPL-${pesel}`, "Jan Świadek", method);
+
 export async function loginWithCertificate(address, certificate, nip) {
   const client = new api.KSeFClient({ baseUrl: address }); // this client adds /v2 itself
   await client.loginWithCertificate(certificate.certificatePem, certificate.privateKeyPem, nip);

@@ -1,28 +1,34 @@
 // What only KSeF's TEST environment has: /testdata.
-import { address, expect, expectRefused, expectSame, randomNIP } from "../simulator.mjs";
-import { seal } from "../clients/ksef-client-ts.mjs";
+import { address, expect, expectRefused, expectSame, randomNIP, randomPESEL } from "../simulator.mjs";
+import { personal, seal } from "../clients/ksef-client-ts.mjs";
 
-/** Lets another company into this one's context, out again, and blocks the context. */
+/** Lets another company and a person into this company's context, out again, and blocks the context. */
 export async function grantAndBlock({ client, session, nip, method, certificate }) {
-  const other = randomNIP();
-  const otherSeal = await seal(other, method);
-  const logIn = () => client.loginWithCertificate(address, otherSeal, nip);
   const context = { type: "Nip", value: nip };
-  const pair = { contextIdentifier: context, authorizedIdentifier: { type: "Nip", value: other } };
+  const [otherNIP, pesel] = [randomNIP(), randomPESEL()];
+  const guests = [
+    [{ type: "Nip", value: otherNIP }, await seal(otherNIP, method)],
+    [{ type: "Pesel", value: pesel }, await personal(pesel, method)],
+  ];
+  for (const [authorizedIdentifier, theirs] of guests) {
+    const who = authorizedIdentifier.type;
+    const pair = { contextIdentifier: context, authorizedIdentifier };
+    const logIn = () => client.loginWithCertificate(address, theirs, nip);
 
-  await expectLoginRefused("log-in of a stranger", 415, logIn);
-  await session.grant({ ...pair, permissions: [{ permissionType: "InvoiceRead", description: "foreign witness" }] });
-  const guest = await logIn();
-  expectSame("grants of the guest", (await guest.grants()).map((g) => g.permissionScope), ["InvoiceRead"]);
-  await expectRefused("sending by a guest who may only read", [403], () => guest.openOnline());
-  await session.withdraw(pair);
-  await expectLoginRefused("log-in after the right was withdrawn", 415, logIn);
+    await expectLoginRefused(`log-in of a stranger by ${who}`, 415, logIn);
+    await session.grant({ ...pair, permissions: [{ permissionType: "InvoiceRead", description: "foreign witness" }] });
+    const guest = await logIn();
+    expectSame(`grants of the guest by ${who}`, (await guest.grants()).map((g) => g.permissionScope), ["InvoiceRead"]);
+    await expectRefused("sending by a guest who may only read", [403], () => guest.openOnline());
+    await session.withdraw(pair);
+    await expectLoginRefused(`log-in by ${who} after the right was withdrawn`, 415, logIn);
+  }
 
   await session.block(context);
   await expectLoginRefused("log-in to a blocked context", 480, () => client.loginWithCertificate(address, certificate, nip));
   await session.unblock(context);
   await client.loginWithCertificate(address, certificate, nip);
-  return "a guest let in and out, the context blocked and unblocked";
+  return "a company and a person let in and out, the context blocked and unblocked";
 }
 
 /** Changes limits and restores them. */
