@@ -7,6 +7,7 @@ const poll = { intervalMs: 500, maxAttempts: 120 };
 
 export const name = "ksef-client-ts";
 export const archives = ["Zip", "TarGz"];
+export const namesKeys = true; // sends publicKeyId
 
 /** A self-made company seal: {certificatePem, privateKeyPem}. method is RSA or ECDSA. */
 export const seal = (nip, method) =>

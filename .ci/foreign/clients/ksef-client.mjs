@@ -7,6 +7,7 @@ const poll = { pollIntervalMs: 500, maxAttempts: 120 };
 
 export const name = "ksef-client";
 export const archives = ["Zip"];
+export const namesKeys = false; // sends publicKeyId
 
 export async function loginWithCertificate(address, certificate, nip) {
   const client = new api.KsefClient({ baseUrl: `${address}/v2` });
