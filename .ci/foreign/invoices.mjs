@@ -1,5 +1,5 @@
-// Two small valid FA(3) invoices, written here on purpose and not taken from the
-// product's own generator: the witness shares nothing with what it testifies about.
+// Small FA(3) invoices, written here on purpose and not taken from the product's
+// own generator: the witness shares nothing with what it testifies about.
 
 const today = () =>
   new Intl.DateTimeFormat("sv-SE", { timeZone: "Europe/Warsaw" }).format(new Date());
@@ -56,14 +56,23 @@ function fa3({ sellerNip, sellerName, buyerNip, buyerName, number }) {
 `;
 }
 
+let count = 0;
+const unique = (letter) => `FW/${process.pid}/${Date.now()}/${letter}${++count}`;
+
 /** An invoice that the company with this NIP gets from a supplier. */
 export function receivedInvoice(nip) {
-  const number = `FW/${Date.now()}/R`;
+  const number = unique("R");
   return { number, xml: fa3({ sellerNip: "5260250274", sellerName: "Dostawca Sp. z o.o.", buyerNip: nip, buyerName: "Świadek S.A.", number }) };
 }
 
 /** An invoice that the company with this NIP issues. */
 export function issuedInvoice(nip) {
-  const number = `FW/${Date.now()}/S`;
+  const number = unique("S");
   return { number, xml: fa3({ sellerNip: nip, sellerName: "Świadek S.A.", buyerNip: "5260250274", buyerName: "Odbiorca Sp. z o.o.", number }) };
+}
+
+/** An invoice that the schema forbids: it lacks the total, P_15. */
+export function badInvoice(nip) {
+  const { number, xml } = issuedInvoice(nip);
+  return { number, xml: xml.replace(/ *<P_15>.*<\/P_15>\n/, "") };
 }

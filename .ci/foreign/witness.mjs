@@ -1,166 +1,71 @@
 // A foreign witness: KSeF clients published by others, unchanged but for the base
-// URL, log in to this project's KSeF simulator, send an invoice and download one.
-// What they accept, a simulator that merely agrees with our own client could not fake.
+// URL, use this project's KSeF simulator. What they accept, a simulator that merely
+// agrees with our own client could not fake.
 //
 //   node witness.mjs [address]     default http://127.0.0.1:8081
 //
-// Every client runs twice, with an RSA-2048 and an EC P-256 certificate. Exit code 0
-// only if each of them logged in, got a KSeF number and a UPO for what it sent,
-// and downloaded the seeded invoice with its bytes unchanged.
-import { createHash, randomInt } from "node:crypto";
+// Every client runs twice, with an RSA-2048 and an EC P-256 certificate, all four at
+// once and each for a company of its own; later steps use what earlier ones did. A
+// line per client, key and step; the exit code is 0 only if all steps went well.
 import { readFileSync } from "node:fs";
-import * as tsClient from "ksef-client-ts";
-import * as nodeClient from "ksef-client";
-import { receivedInvoice, issuedInvoice } from "./invoices.mjs";
 
 // The clients may look for a proxy; the simulator is on this machine.
 for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]) delete process.env[name];
 
-const address = (process.argv[2] ?? "http://127.0.0.1:8081").replace(/\/$/, "");
-const baseUrl = `${address}/v2`;
-const fa3 = { systemCode: "FA (3)", schemaVersion: "1-0E", value: "FA" };
-const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
-const version = (name) =>
-  JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, import.meta.url))).version;
+const tsClient = await import("./clients/ksef-client-ts.mjs");
+const nodeClient = await import("./clients/ksef-client.mjs");
+const { address, control, expect, randomNIP, sha256 } = await import("./simulator.mjs");
+const { receivedInvoice } = await import("./invoices.mjs");
+const { sendOnline } = await import("./steps/online.mjs");
+const { sendBatch } = await import("./steps/batch.mjs");
+const { receive, exportReceived, exportWhatIsNew } = await import("./steps/receive.mjs");
+const { grantAndBlock, changeLimits } = await import("./steps/testdata.mjs");
+const { withdrawKeys } = await import("./steps/keys.mjs");
+const { readLimits, readGrants, useTokens, endLogins } = await import("./steps/account.mjs");
 
-// Each session below is the client's own API and nothing else.
-const clients = {
-  "ksef-client-ts": {
-    base: address, // this client adds /v2 itself
-    async login(certificate, nip) {
-      const client = new tsClient.KSeFClient({ baseUrl: this.base });
-      await client.loginWithCertificate(certificate.certificatePem, certificate.privateKeyPem, nip);
-      return {
-        async send(xml) {
-          const session = await tsClient.openOnlineSession(client, { formCode: fa3 });
-          const reference = await session.sendInvoice(xml);
-          const status = await until("invoice accepted", async () => {
-            const s = await client.sessionStatus.getSessionInvoice(session.sessionRef, reference);
-            return decided(s.status, s);
-          });
-          await session.close();
-          const upo = await session.waitForUpoParsed({ intervalMs: 500, maxAttempts: 120 });
-          return { ksefNumber: status.ksefNumber, upoNumbers: upo.parsed.flatMap((p) => p.dokumenty.map((d) => d.numerKSeFDokumentu)) };
-        },
-        download: async (number) => (await client.invoices.getInvoice(number)).xml,
-        async find(from, to) {
-          const page = await client.invoices.queryInvoiceMetadata(
-            { subjectType: "Subject2", dateRange: { dateType: "PermanentStorage", from, to } }, 0, 100, "Asc");
-          return page.invoices.map((i) => i.ksefNumber);
-        },
-      };
-    },
-  },
-  "ksef-client": {
-    base: baseUrl,
-    async login(certificate, nip) {
-      const client = new nodeClient.KsefClient({ baseUrl: this.base });
-      const keyPair = nodeClient.XadesKeyPair.fromPem(certificate);
-      client.authManager.setTokens(
-        await client.workflows.auth.authenticateWithCertificate({
-          keyPair, context: { type: "Nip", value: nip }, pollIntervalMs: 500, maxAttempts: 60, enforceXadesCompliance: true,
-        }));
-      return {
-        async send(xml) {
-          const session = await client.workflows.sessions.online.open({ formCode: fa3, upoV43: true });
-          const { referenceNumber } = await session.sendInvoice({ invoice: Buffer.from(xml) });
-          const status = await until("invoice accepted", async () => {
-            const s = await client.sessions.getSessionInvoiceStatus(session.referenceNumber, referenceNumber);
-            return decided(s.status, s);
-          });
-          await session.close();
-          const upo = await until("session's UPO", async () => {
-            const s = await session.status();
-            return s.status.code === 200 ? client.sessions.getSessionUpo(session.referenceNumber, s.upo.pages[0].referenceNumber) : undefined;
-          });
-          return { ksefNumber: status.ksefNumber, upoNumbers: nodeClient.parseUpoXml(upo).dokumenty.map((d) => d.numerKSeFDokumentu) };
-        },
-        download: (number) => client.invoices.getInvoice(number),
-        async find(from, to) {
-          const page = await client.invoices.queryInvoiceMetadata(
-            { subjectType: "Subject2", dateRange: { dateType: "PermanentStorage", from, to } }, 0, 100, "Asc");
-          return page.invoices.map((i) => i.ksefNumber);
-        },
-      };
-    },
-  },
+/** Logs in; before that, KSeF gets invoices for the company to receive. */
+async function logIn(witness) {
+  const { client, nip, method } = witness;
+  const invoices = Array.from({ length: 12 }, () => receivedInvoice(nip));
+  const seeded = await control("POST", "seed", { buyerNip: nip, invoices: invoices.map((i) => ({ xml: Buffer.from(i.xml).toString("base64") })) });
+  witness.received = seeded.invoices;
+  expect("hashes that the simulator reports for the seeded invoices", seeded.invoices.map((i) => i.sha256), invoices.map((i) => sha256(i.xml)));
+  witness.from = new Date(Date.now() - 86_400_000).toISOString();
+  witness.certificate = await tsClient.seal(nip, method);
+  witness.session = await client.loginWithCertificate(address, witness.certificate, nip);
+  return "logged in";
+}
+
+const steps = {
+  "log-in": logIn, online: sendOnline, batch: sendBatch,
+  query: receive, export: exportReceived, "export of what is new": exportWhatIsNew,
+  limits: readLimits, grants: readGrants, tokens: useTokens,
+  "rights of others": grantAndBlock, "test limits": changeLimits, "log-ins": endLogins,
 };
 
-function decided(status, answer) {
-  if (status.code === 200) return answer;
-  if (status.code < 200) return undefined;
-  throw new Error(`invoice refused: ${status.code} ${status.description} ${(status.details ?? []).join("; ")}`);
-}
+let [done, failures] = [0, 0];
 
-async function until(what, look, seconds = 60) {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; ) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
-  throw new Error(`${what}: not within ${seconds} s`);
-}
-
-async function control(method, path, body) {
-  const answer = await fetch(`${address}/_sim/${path}`, {
-    method,
-    headers: { "Content-Type": "application/json" },
-    body: body && JSON.stringify(body),
-  });
-  if (!answer.ok) throw new Error(`${method} /_sim/${path}: ${answer.status} ${await answer.text()}`);
-  return answer.json();
-}
-
-function randomNIP() {
-  const weights = [6, 5, 7, 2, 3, 4, 5, 6, 7];
-  for (;;) {
-    const digits = [5, ...Array.from({ length: 8 }, () => randomInt(1, 10))];
-    const check = digits.reduce((sum, digit, i) => sum + digit * weights[i], 0) % 11;
-    if (check < 10) return [...digits, check].join("");
-  }
-}
-
-function expect(what, actual, wanted) {
-  if (actual !== wanted) throw new Error(`${what}: got ${actual}, want ${wanted}`);
-}
-
-async function testify(name, method) {
-  const nip = randomNIP();
-  const received = receivedInvoice(nip);
-  const seeded = await control("POST", "seed", { buyerNip: nip, invoices: [{ xml: Buffer.from(received.xml).toString("base64") }] });
-  const want = seeded.invoices[0];
-  expect("hash that the simulator reports for the seeded invoice", want.sha256, sha256(received.xml));
-
-  const seal = await tsClient.CertificateService.generateCompanySeal("Foreign Witness", `VATPL-${nip}`, "Foreign Witness", method);
-  const from = new Date(Date.now() - 86_400_000).toISOString();
-  const session = await clients[name].login(seal, nip);
-
-  const issued = issuedInvoice(nip);
-  const sent = await session.send(issued.xml);
-  if (!/^\d{10}-\d{8}-[0-9A-F]{12}-[0-9A-F]{2}$/.test(sent.ksefNumber ?? "")) throw new Error(`no KSeF number in the answer: ${sent.ksefNumber}`);
-  expect("number in the UPO", sent.upoNumbers.join(), sent.ksefNumber);
-  const kept = (await control("GET", "invoices")).invoices.find((i) => i.ksefNumber === sent.ksefNumber);
-  expect("hash of what the simulator received", kept?.sha256, sha256(issued.xml));
-
-  await until("seeded invoice in the metadata", async () =>
-    (await session.find(from, new Date().toISOString())).includes(want.ksefNumber) || undefined, 30);
-  expect("hash of the downloaded invoice", sha256(await session.download(want.ksefNumber)), want.sha256);
-  return `logged in, sent ${sent.ksefNumber} with UPO, downloaded ${want.ksefNumber}`;
-}
-
-let failures = 0;
-for (const name of Object.keys(clients)) {
-  for (const method of ["RSA", "ECDSA"]) {
-    const label = `${name} ${version(name)} ${method === "RSA" ? "RSA-2048" : "EC P-256"}`;
+async function testify(client, method, steps) {
+  const { version } = JSON.parse(readFileSync(new URL(`node_modules/${client.name}/package.json`, import.meta.url)));
+  const label = `${client.name} ${version} ${method === "RSA" ? "RSA-2048" : "EC P-256"}`;
+  const witness = { client, method, nip: randomNIP() };
+  for (const [name, step] of Object.entries(steps)) {
+    done++;
     try {
-      console.log(`foreign: ${label}: ${await testify(name, method)}`);
+      console.log(`foreign: ${label}: ${name}: ${await step(witness)}`);
     } catch (error) {
       failures++;
-      console.log(`foreign: ${label}: FAILED: ${error.stack ?? error}`);
-      for (const part of ["responseBody", "body", "details", "problem", "cause"])
+      console.log(`foreign: ${label}: ${name}: FAILED: ${error.stack ?? error}`);
+      for (const part of ["responseBody", "body", "details", "problem", "errors", "cause"])
         if (error?.[part]) console.log(`  ${part}: ${typeof error[part] === "string" ? error[part] : JSON.stringify(error[part])}`);
+      if (name === "log-in") return; // nothing else can go well
     }
   }
 }
-console.log(failures === 0 ? "foreign: every witness agrees" : `foreign: ${failures} of 4 witnesses failed`);
+
+const pairs = [tsClient, nodeClient].flatMap((client) => ["RSA", "ECDSA"].map((method) => [client, method]));
+await Promise.all(pairs.map(([client, method]) => testify(client, method, steps)));
+// The ministry's keys are everybody's, so this comes one by one, when nobody else is at work.
+for (const [client, method] of pairs) await testify(client, method, { "keys withdrawn": withdrawKeys });
+console.log(failures === 0 ? "foreign: every witness agrees" : `foreign: ${failures} of ${done} steps failed`);
 process.exit(failures === 0 ? 0 : 1);
