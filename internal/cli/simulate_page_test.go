@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,9 +32,16 @@ func TestSimulatorPage_listsEveryFault(t *testing.T) {
 	require.Positive(t, from, "the page has no place for the table")
 	require.Greater(t, to, from)
 	var table strings.Builder
-	table.WriteString("\n| fault | what happens |\n|---|---|\n")
+	table.WriteString("\n| fault | what happens | where, unless `operation` says otherwise |\n|---|---|---|\n")
 	for _, name := range ksefsim.FaultNames() {
-		fmt.Fprintf(&table, "| `%s` | %s |\n", name, ksefsim.FaultEffect(name))
+		where := "has to be said"
+		switch operations := ksefsim.FaultOperations(name); {
+		case slices.Contains(operations, "*"):
+			where = "everywhere"
+		case len(operations) > 0:
+			where = "`" + strings.Join(operations, "`, `") + "`"
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", name, ksefsim.FaultEffect(name), where)
 	}
 	table.WriteString("\n")
 	written := page[:from+len(begin)] + table.String() + page[to:]

@@ -163,3 +163,12 @@ func FaultEffect(name string) string {
 	}
 	return ""
 }
+
+// FaultOperations are the operations that a fault strikes when nothing else is
+// said; none means that it has to be said.
+func FaultOperations(name string) []string {
+	if k := findFaultKind(name); k != nil {
+		return slices.Clone(k.operations)
+	}
+	return nil
+}
