@@ -23,7 +23,7 @@ const anywhereFlag = "i-know-this-is-a-simulator"
 // simulateFlags are the flags of `starter simulate`.
 type simulateFlags struct {
 	timeScale                      float64
-	seed                           int
+	seed, exportPart               int
 	limits, environment, schema    string
 	faults                         []string
 	listFaults, noControl, verbose bool
@@ -55,6 +55,7 @@ whoever reaches the simulators can read everything in them.`,
 	flags.StringVar(&f.environment, "environment", ksefsim.EnvironmentTest, "which KSeF to behave like: test, demo or production")
 	flags.StringVar(&f.schema, "fa3-schema", "", "path of the official FA(3) schema, to validate invoices against (needs xmllint)")
 	flags.StringArrayVar(&f.faults, "fault", nil, "order a fault at KSeF: NAME[,key=value...]; may be repeated")
+	flags.IntVar(&f.exportPart, "export-part-size", 0, "size of an export's parts in bytes, to have several without many invoices (default 50 MB)")
 	flags.BoolVar(&f.listFaults, "list-faults", false, "print every fault with what it does, and end")
 	flags.BoolVar(&f.noControl, "no-control", false, "without the control API /_sim/")
 	flags.BoolVar(&f.anywhere, anywhereFlag, false, "listen on addresses that others can reach, too")
@@ -81,13 +82,15 @@ func (f simulateFlags) options() (simulators.Options, error) {
 		KSeFAddress:    orDefault(os.Getenv(simulators.KSeFVariable), simulators.KSeFAddress),
 		TeamogyAddress: orDefault(os.Getenv(simulators.TeamogyVariable), simulators.TeamogyAddress),
 		TimeScale:      f.timeScale, Limits: f.limits, Environment: f.environment, FA3Schema: f.schema,
-		NoControl: f.noControl, AnyAddress: f.anywhere,
+		ExportPart: f.exportPart, NoControl: f.noControl, AnyAddress: f.anywhere,
 	}
 	switch {
 	case f.timeScale <= 0:
 		return o, usage("--time-scale %v: it must be above 0", f.timeScale)
 	case f.seed < 0:
 		return o, usage("--seed %d: it must not be below 0", f.seed)
+	case f.exportPart < 0:
+		return o, usage("--export-part-size %d: it must not be below 0", f.exportPart)
 	case f.seed > 0 && f.noControl:
 		return o, usage("--seed needs the control API: leave --no-control out")
 	case !slices.Contains([]string{ksefsim.LimitsProduction, ksefsim.LimitsTenfold, ksefsim.LimitsOff}, f.limits):

@@ -42,6 +42,7 @@ export async function exportWhatIsNew({ session, received, from, nip }) {
 /** Exports the received invoices and compares each, by the client and without it. */
 export async function exportReceived({ client, session, received, from }) {
   const filters = () => ({ subjectType: "Subject2", dateRange: { dateType: "PermanentStorage", from, restrictToPermanentStorageHwmDate: true } });
+  const parts = [];
   for (const archive of client.archives) {
     compare(`the client's ${archive}`, await session.export(filters(), archive), received);
 
@@ -51,10 +52,12 @@ export async function exportReceived({ client, session, received, from }) {
       return answer.status.code < 200 ? undefined : answer;
     });
     expect(`code of the export (${JSON.stringify(done.status)})`, done.status.code, 200);
+    parts.push(done.package.parts.length);
     expect("number of exported invoices", done.package.invoiceCount, received.length);
     compare(`our ${archive}`, unpack(archive, await fetchPackage(done.package, order.key, order.iv)), received);
   }
-  return `${client.archives.join(" and ")}: 12 invoices and their metadata, unpacked by the client and without it`;
+  if (Math.max(...parts) < 2) throw new Error(`each export came in one part: start the simulator with a small --export-part-size`);
+  return `${client.archives.join(" and ")}: 12 invoices and their metadata in ${parts.join(" and ")} parts, unpacked by the client and without it`;
 }
 
 function compare(whose, files, received) {

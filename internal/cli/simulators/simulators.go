@@ -45,6 +45,7 @@ type Options struct {
 	Environment string          // of KSeF: test (also ""), demo or production
 	FA3Schema   string          // path of the official schema; "" checks structural rules only
 	Faults      []ksefsim.Fault // ordered at KSeF from the beginning
+	ExportPart  int             // size of an export's parts in bytes; 0 means KSeF's, 50 MB
 	NoControl   bool            // without the control API /_sim/
 	AnyAddress  bool            // listen on other than loopback addresses, too
 	APIKey      string          // that Teamogy takes; "" takes any
@@ -86,7 +87,7 @@ func Start(o Options) (*Simulators, error) {
 	}
 	ksef, err := ksefsim.New(ksefsim.Config{
 		Environment: o.Environment, TimeScale: o.TimeScale, Limits: o.Limits, FA3Schema: o.FA3Schema,
-		Control: !o.NoControl, Logger: o.Logger.With("simulator", "KSeF"),
+		ExportPartBytes: o.ExportPart, Control: !o.NoControl, Logger: o.Logger.With("simulator", "KSeF"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the KSeF simulator: %w", err)
