@@ -88,6 +88,9 @@ func (s *Simulator) enter(c *call, i *sentInvoice, now time.Time) {
 		}
 		i.dueAt = i.dueAt.Add(time.Duration(v.DelaySeconds * float64(time.Second) / s.cfg.TimeScale))
 	}
+	if end := s.keyFoundBroken(n); n.batch == nil && n.keyBroken && (i.stuck || i.dueAt.After(end)) {
+		i.stuck, i.dueAt = false, end // a session never ends before its invoices
+	}
 	s.pending.add(i)
 	s.submissions = append(s.submissions, i)
 }
