@@ -28,8 +28,18 @@ const (
 	truncated          // half of the body comes
 )
 
-// before says whether the fault strikes instead of the operation.
-func (f *Fault) before() bool { return f.kind.phase == phaseBefore }
+// suits says whether an answer is one that the fault can do to what it says.
+func (f *Fault) suits(out *reply) bool {
+	switch f.Name {
+	case faultCloseWorked:
+		return out.status == http.StatusNoContent
+	case faultTruncated:
+		return out.status == http.StatusOK && len(out.body) > 1
+	case faultUnknownFields, faultUnknownEnums:
+		return strings.Contains(out.contentType, "json") && len(out.body) > 0
+	}
+	return true
+}
 
 // replace is what the caller gets instead of an answer. For a fault that
 // strikes after the operation, out is the answer that there would have been.
@@ -99,11 +109,8 @@ func (f *Fault) statusReply() *reply {
 	return out
 }
 
-// rewriteJSON changes every object of a JSON answer. What is no JSON stays.
+// rewriteJSON changes every object of a JSON answer.
 func rewriteJSON(out *reply, change func(map[string]any)) []byte {
-	if !strings.Contains(out.contentType, "json") || len(out.body) == 0 {
-		return out.body
-	}
 	d := json.NewDecoder(strings.NewReader(string(out.body)))
 	d.UseNumber()
 	var v any

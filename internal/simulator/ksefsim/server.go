@@ -97,16 +97,7 @@ func xmlReply(body []byte) *reply {
 func (s *Simulator) serve(op *operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.strikeClock(op.name)
-		f := s.faults.take(op.name)
-		var out *reply
-		if f != nil && f.before() {
-			out = f.replace(nil, r, s.now())
-		} else {
-			out = s.answer(op, r)
-			if f != nil {
-				out = f.replace(out, r, s.now())
-			}
-		}
+		out := s.disturbed(op, r)
 		s.count(op.name, out)
 		s.log.Debug("ksef simulator", "operation", op.name, "status", out.label())
 		if out.delivery != delivered && out.delivery != truncated {
@@ -132,6 +123,23 @@ func (s *Simulator) serve(op *operation) http.Handler {
 		}
 		_, _ = w.Write(out.body) // the caller may be gone; nothing is owed then
 	})
+}
+
+// disturbed runs an operation and lets the faults strike that were ordered for
+// it: one instead of it, or one that takes its answer away, or all that change
+// its answer.
+func (s *Simulator) disturbed(op *operation, r *http.Request) *reply {
+	if f := s.faults.instead(op.name); f != nil {
+		return f.replace(nil, r, s.now())
+	}
+	out := s.answer(op, r)
+	if f := s.faults.afterwards(op.name, out); f != nil {
+		return f.replace(out, r, s.now())
+	}
+	for _, f := range s.faults.changes(op.name, out) {
+		out = f.replace(out, r, s.now())
+	}
+	return out
 }
 
 // label is how an answer is counted: by its status, or as what became of it.
