@@ -105,3 +105,38 @@ func retryAfter(t *testing.T, a answer) int {
 	require.NoError(t, err)
 	return int(seconds.Seconds())
 }
+
+func TestClock_changesInWholeOrNotAtAll(t *testing.T) {
+	w := newWorld(t, nil)
+	start := w.sim.now()
+	for _, body := range []map[string]any{
+		{"rate": 0, "advance": "a day"},
+		{"rate": 0, "advance": "-1h"},
+		{"rate": 0, "set": "2026-11-01T00:00:00Z"},
+		{"rate": -1, "advance": "1h"},
+		{"set": "2026-12-24T12:00:00Z", "advance": "1h"},
+	} {
+		assert.Equal(t, 400, w.do(http.MethodPost, "/_sim/clock", "", body).status, "%v", body)
+	}
+	assert.Equal(t, start, w.sim.now())
+	w.clock.Advance(time.Minute)
+	assert.Equal(t, start.Add(time.Minute), w.sim.now(), "the rate is the old one")
+}
+
+func TestRateLimits_countAndTellTheSame(t *testing.T) {
+	w := newWorld(t, nil)
+	bearer := w.login(testNIP)
+	anonymous := func() any {
+		return w.do(http.MethodGet, "/rate-limits", bearer, nil).json(t)["anonymous"].(map[string]any)["perSecond"]
+	}
+	assert.EqualValues(t, -1, anonymous(), "off")
+	assert.Empty(t, w.sim.limits.seen, "and nothing is remembered")
+	w.control("limits", map[string]any{"limits": "production"})
+	assert.EqualValues(t, 60, anonymous())
+
+	block := map[string]any{"contextIdentifier": map[string]any{"type": "Nip", "value": otherNIP}}
+	for range 10 {
+		require.Equal(t, 200, w.do(http.MethodPost, "/testdata/context/block", "", block).status)
+	}
+	assert.Equal(t, 429, w.do(http.MethodPost, "/testdata/context/block", "", block).status, "10 a second by the contract")
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -188,6 +189,13 @@ func (s *Simulator) simPermissions(r *http.Request) (any, error) {
 	}
 	if !nipPattern.MatchString(body.NIP) {
 		return nil, fmt.Errorf("nip %q is no NIP", body.NIP)
+	}
+	if body.Permissions != nil {
+		for _, p := range *body.Permissions {
+			if !slices.Contains(ownerPermissions, p) {
+				return nil, fmt.Errorf("permission %q: must be one of %q", p, ownerPermissions)
+			}
+		}
 	}
 	s.lock(s.now())
 	defer s.mu.Unlock()

@@ -154,3 +154,12 @@ func TestInvoices_areListedInPagesAndByContext(t *testing.T) {
 		assert.Equal(t, 400, w.do(http.MethodGet, "/_sim/invoices"+query, "", nil).status, query)
 	}
 }
+
+func TestSeed_isAcceptedWhenItIsReadyAndNotBehindTheHighWaterMark(t *testing.T) {
+	c := newClock()
+	w := newWorld(t, func(cfg *Config) {
+		cfg.Clock = func() time.Time { c.Advance(time.Minute); return c.Now() } // making invoices up takes long
+	})
+	w.generate(2, nil)
+	assert.Equal(t, c.Now(), w.sim.store.order[0].acquired, "the latest time that anybody has read")
+}

@@ -238,3 +238,10 @@ func TestNewKSeFNumber_carriesTheRightChecksum(t *testing.T) {
 	}
 	assert.Regexp(t, ksefNumberPattern, newKSeFNumber(testNIP, time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)))
 }
+
+func TestPermissions_controlRefusesWhatDoesNotExist(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.do(http.MethodPost, "/_sim/permissions", "", map[string]any{"nip": testNIP, "permissions": []string{"InvoiceRaed"}})
+	assert.Equal(t, 400, a.status)
+	assert.Contains(t, string(a.body), "InvoiceRead")
+}

@@ -40,6 +40,9 @@ const (
 // unlimited is what GET /rate-limits shows when no quota is enforced.
 const unlimited = 1_000_000
 
+// noLimit is a quota under which nothing is counted.
+var noLimit = RateLimit{unlimited, unlimited, unlimited}
+
 // RateLimit is a quota: three sliding windows that hold at once. A value that
 // is not positive means no limit in that window.
 type RateLimit struct {
@@ -80,7 +83,7 @@ func limitsNamed(name string) (map[string]RateLimit, error) {
 		}
 	case LimitsOff:
 		for group := range limits {
-			limits[group] = RateLimit{unlimited, unlimited, unlimited}
+			limits[group] = noLimit
 		}
 	default:
 		return nil, fmt.Errorf("limits %q: must be %q, %q or %q", name, LimitsProduction, LimitsTenfold, LimitsOff)
@@ -157,11 +160,8 @@ func (l *limiter) replace(limits map[string]RateLimit) {
 // quota finds the limit of an operation and the key under which its requests
 // count.
 func (l *limiter) quota(context, ip string, op *operation) (limit RateLimit, key string, known bool) {
-	if op.group == groupPublic || context == "" {
-		if l.standard[groupOther].PerSecond == unlimited {
-			return limit, "", false
-		}
-		return RateLimit{PerSecond: 60}, ip + " public " + op.name, true
+	if op.group == groupPublic {
+		return publicLimit, ip + " public " + op.name, !l.off()
 	}
 	limit, known = l.byContext[context][op.group]
 	if !known {
@@ -171,7 +171,24 @@ func (l *limiter) quota(context, ip string, op *operation) (limit RateLimit, key
 	if op.group == groupOther {
 		key += " " + op.name
 	}
-	return limit, key, known
+	return limit, key, known && limit != noLimit
+}
+
+// publicLimit is the quota of calls without a log-in, for each address.
+var publicLimit = RateLimit{PerSecond: 60, PerMinute: -1, PerHour: -1}
+
+// off says whether nobody's requests are counted. The lock must be held.
+func (l *limiter) off() bool { return l.standard[groupOther] == noLimit }
+
+// anonymous is the quota of calls without a log-in, as GET /rate-limits shows
+// it: -1 means that there is none.
+func (l *limiter) anonymous() RateLimit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.off() {
+		return RateLimit{-1, -1, -1}
+	}
+	return publicLimit
 }
 
 // admit lets a request pass or answers 429. A refused request takes no place,
@@ -271,7 +288,7 @@ func (l *limiter) reset() {
 // rateLimits answers GET /rate-limits with what is enforced.
 func (s *Simulator) rateLimits(c *call) (*reply, error) {
 	shown := s.limits.limitsOf(c.token.auth.context.value)
-	shown["anonymous"] = RateLimit{60, -1, -1}
+	shown["anonymous"] = s.limits.anonymous()
 	shown["global"] = RateLimit{-1, -1, -1}
 	return jsonReply(http.StatusOK, shown)
 }
