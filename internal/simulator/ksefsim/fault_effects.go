@@ -164,23 +164,21 @@ func addUnknownEnum(object map[string]any) {
 // strikeClock lets the faults of time happen that were ordered for an
 // operation.
 func (s *Simulator) strikeClock(operation string) {
-	before := func(f *Fault, boundary time.Time) {
-		at := boundary.Add(-f.duration())
-		if at.After(s.now()) {
-			_ = s.clock.jump(at) // forward: just checked
+	for _, night := range []struct {
+		fault string
+		next  func(time.Time) time.Time
+	}{
+		{faultWarsawMidnight, s.nextWarsawMidnight},
+		{faultDSTSpring, func(now time.Time) time.Time { return s.nextTransition(now, true) }},
+		{faultDSTAutumn, func(now time.Time) time.Time { return s.nextTransition(now, false) }},
+	} {
+		if f := s.faults.strike(night.fault, operation); f != nil {
+			boundary := night.next(s.now().Add(max(f.duration(), 0))) // not one that is nearer than that
+			_ = s.clock.jump(boundary.Add(-f.duration()))             // forward
 		}
 	}
 	if f := s.faults.strike(faultClockSkew, operation); f != nil {
 		s.clock.setSkew(f.duration())
-	}
-	if f := s.faults.strike(faultWarsawMidnight, operation); f != nil {
-		before(f, s.nextWarsawMidnight(s.now()))
-	}
-	if f := s.faults.strike(faultDSTSpring, operation); f != nil {
-		before(f, s.nextTransition(s.now(), true))
-	}
-	if f := s.faults.strike(faultDSTAutumn, operation); f != nil {
-		before(f, s.nextTransition(s.now(), false))
 	}
 }
 

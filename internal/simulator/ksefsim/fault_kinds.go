@@ -88,6 +88,8 @@ const (
 	opXAdES       = "POST /auth/xades-signature"
 	opTokenLogin  = "POST /auth/ksef-token"
 	opKeys        = "GET /security/public-key-certificates"
+	opChallenge   = "POST /auth/challenge"
+	opRefresh     = "POST /auth/token/refresh"
 )
 
 var faultKinds = []faultKind{
@@ -134,9 +136,9 @@ var faultKinds = []faultKind{
 	{name: faultHWMBack, phase: phaseInside, operations: []string{opQuery, opExport}, seconds: 7200, does: "The high-water mark of the answer lies `seconds` (two hours) further back."},
 	{name: faultBehindHWM, phase: phaseInside, operations: []string{opSend, opCloseBatch, opSeed}, seconds: 7200, does: "The invoice can be seen only `seconds` (two hours) after its time of storage, long behind the high-water mark."},
 	{name: faultClockSkew, phase: phaseInside, operations: []string{anyOperation}, seconds: 600, does: "From then on KSeF's clock is `seconds` (600) ahead, or behind when negative."},
-	{name: faultWarsawMidnight, phase: phaseInside, operations: []string{anyOperation}, seconds: 2, does: "The request arrives `seconds` (2) before midnight in Warsaw."},
-	{name: faultDSTSpring, phase: phaseInside, operations: []string{anyOperation}, seconds: 2, does: "The request arrives `seconds` (2) before Polish clocks go forward."},
-	{name: faultDSTAutumn, phase: phaseInside, operations: []string{anyOperation}, seconds: 2, does: "The request arrives `seconds` (2) before Polish clocks go back."},
+	{name: faultWarsawMidnight, phase: phaseInside, operations: []string{opChallenge, opRefresh}, seconds: 2, does: "The time is `seconds` (2) before midnight in Warsaw when somebody logs in or refreshes a token; older access tokens have ended."},
+	{name: faultDSTSpring, phase: phaseInside, operations: []string{opChallenge}, seconds: 2, does: "The time is `seconds` (2) before Polish clocks go forward when somebody logs in; older tokens have ended."},
+	{name: faultDSTAutumn, phase: phaseInside, operations: []string{opChallenge}, seconds: 2, does: "The time is `seconds` (2) before Polish clocks go back when somebody logs in; older tokens have ended."},
 }
 
 func findFaultKind(name string) *faultKind {

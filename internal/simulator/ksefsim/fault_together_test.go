@@ -32,6 +32,11 @@ func TestFaults_doNotCountWhereTheyCannotDoWhatTheySay(t *testing.T) {
 	assert.Zero(t, w.fired(faultTruncated), "nothing was downloaded")
 	assert.Equal(t, 1, w.fired(faultUnknownFields))
 
+	w.disturb(faultForeign, nil)
+	bad, good := s.send(fa3{seller: otherNIP}.xml()), s.send(fa3{}.xml())
+	w.clock.Advance(stepInTests)
+	assert.Equal(t, []int{410, 440}, []int{statusCode(s.invoice(bad)), statusCode(s.invoice(good))}, "the first could be no duplicate")
+
 	w.disturb(faultUnknownFields, map[string]any{"times": 1, "operation": opCloseOnline})
 	assert.Equal(t, 502, w.do(http.MethodPost, "/sessions/online/"+s.ref+"/close", s.access, nil).status)
 	assert.Equal(t, 170, statusCode(s.session()))
@@ -54,4 +59,12 @@ func TestFaultOrder_takesOnlyCodesThatSomethingEndsWith(t *testing.T) {
 			assert.Equal(t, 400, w.do(http.MethodPost, "/_sim/faults", "", map[string]any{"name": name, "status": status}).status, "%s %d", name, status)
 		}
 	}
+}
+
+func TestFaultWarsawMidnight_isNeverNearerThanItSays(t *testing.T) {
+	w := newWorld(t, nil)
+	w.control("clock", map[string]any{"set": "2026-11-23T22:59:59Z"})
+	w.disturb(faultWarsawMidnight, nil)
+	w.do(http.MethodPost, "/auth/challenge", "", nil)
+	assert.Equal(t, "2026-11-24T22:59:58+00:00", stamp(w.sim.now()))
 }

@@ -222,6 +222,14 @@ func (l *faultList) strike(name, operation string) *Fault {
 	return l.first(func(f *Fault) bool { return f.Name == name && f.kind.phase == phaseInside && f.covers(operation) })
 }
 
+// ordered says whether there is a fault of a name, so that what only it needs
+// to know is not worked out for every call.
+func (l *faultList) ordered(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.list, func(f *Fault) bool { return f.Name == name })
+}
+
 // strike gives the fault of a name that strikes inside the call, or nil.
 func (c *call) strike(name string) *Fault { return c.faults.strike(name, c.op.name) }
 

@@ -101,7 +101,7 @@ func (s *Simulator) disturb(c *call, i *sentInvoice) {
 		i.stuck, i.forEver = true, f.Seconds < 0
 		i.dueAt = i.dueAt.Add(max(s.delay(f), 0))
 	}
-	if f := c.strike(faultForeign); f != nil && s.judge(i).code == invoiceAccepted {
+	if s.faults.ordered(faultForeign) && s.judge(i).code == invoiceAccepted && c.strike(faultForeign) != nil {
 		s.acceptElsewhere(i)
 	}
 	if f := c.strike(faultCancelled); f != nil {

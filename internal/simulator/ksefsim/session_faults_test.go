@@ -134,9 +134,9 @@ func TestFaultOriginalInForeignSession_cannotBeReadThere(t *testing.T) {
 	assert.Equal(t, hashBase64(fa3{number: "F"}.xml()), found[0].(map[string]any)["invoiceHash"])
 
 	w.disturb("original-in-foreign-session", map[string]any{"times": 2})
-	b := w.sendBatch(s.access, fa3{number: "1"}, fa3{number: "2", seller: otherNIP}, fa3{number: "3"})
+	b := w.sendBatch(s.access, fa3{number: "1"}, fa3{number: "2", seller: otherNIP}, fa3{number: "3"}, fa3{number: "4"})
 	w.clock.Advance(2 * stepInTests)
-	assert.Equal(t, []int{440, 410, 200}, b.codes(), "an invoice that is no good has no original")
+	assert.Equal(t, []int{440, 410, 440, 200}, b.codes(), "an invoice that is no good has no original and is no occasion")
 }
 
 func TestFaultOriginalSessionWrong_namesASessionThatDoesNotExist(t *testing.T) {
