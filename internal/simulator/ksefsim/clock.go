@@ -96,6 +96,15 @@ func (c *simClock) setSkew(d time.Duration) {
 	c.skew = d
 }
 
+// setSkew shifts what callers see of the time. When it goes back, what comes
+// into permanent storage from then on is not put behind what came before.
+func (s *Simulator) setSkew(d time.Duration) {
+	s.clock.setSkew(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store.last = earlier(s.store.last, s.now())
+}
+
 // clockState is what GET /_sim/clock shows.
 type clockState struct {
 	Now         string  `json:"now"`

@@ -178,7 +178,7 @@ func (s *Simulator) strikeClock(operation string) {
 		}
 	}
 	if f := s.faults.strike(faultClockSkew, operation); f != nil {
-		s.clock.setSkew(f.duration())
+		s.setSkew(f.duration())
 	}
 }
 

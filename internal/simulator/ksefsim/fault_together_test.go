@@ -68,3 +68,38 @@ func TestFaultWarsawMidnight_isNeverNearerThanItSays(t *testing.T) {
 	w.do(http.MethodPost, "/auth/challenge", "", nil)
 	assert.Equal(t, "2026-11-24T22:59:58+00:00", stamp(w.sim.now()))
 }
+
+func TestFaultSessionFails_takesHeldInvoicesWithIt(t *testing.T) {
+	w := newWorld(t, nil)
+	s := w.open(w.login(testNIP))
+	w.control("hold", map[string]any{"invoiceNumber": "HELD"})
+	ref := s.send(fa3{number: "HELD"}.xml())
+	w.disturb(faultSessionFails, nil)
+	s.close()
+	w.clock.Advance(2 * stepInTests)
+	assert.Equal(t, 405, statusCode(s.invoice(ref)))
+	assert.Equal(t, 500, statusCode(s.session()))
+}
+
+func TestFaultClockSkew_leavesNothingBehindWhenItEnds(t *testing.T) {
+	for name, seconds := range map[string]int{"ahead": 600, "behind": -600} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.open(w.login(testNIP)).send(fa3{number: "before"}.xml())
+			w.clock.Advance(2 * stepInTests)
+			assert.Equal(t, 1, w.submissions())
+			w.disturb(faultClockSkew, map[string]any{"operation": opChallenge, "seconds": seconds})
+			w.open(w.login(testNIP)).send(fa3{number: "skewed"}.xml())
+			w.clock.Advance(2 * stepInTests)
+			assert.Equal(t, 2, w.submissions())
+			if seconds > 0 {
+				w.do(http.MethodDelete, "/_sim/faults", "", nil)
+			}
+			access := w.login(testNIP)
+			s := w.open(access)
+			ref := s.send(fa3{number: "after"}.xml())
+			w.clock.Advance(2 * stepInTests)
+			assert.Contains(t, s.invoice(ref), "permanentStorageDate", "its storage does not wait for the clock to catch up")
+		})
+	}
+}

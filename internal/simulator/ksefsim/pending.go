@@ -136,18 +136,22 @@ func (l *waitingLine) put(i *sentInvoice) {
 	heap.Push(&l.due, i)
 }
 
-// next takes out the earliest invoice that is due and whose number is not
-// held, or gives nil.
+// next takes out the earliest invoice that is due and that nothing holds, or
+// gives nil.
 func (l *waitingLine) next(now time.Time, held map[string]bool) *sentInvoice {
 	for len(l.due) > 0 && !l.due[0].dueAt.After(now) {
 		i := heap.Pop(&l.due).(*sentInvoice)
-		if i.invoice.number == "" || !held[i.invoice.number] {
+		if !held[i.invoice.number] || i.lost() {
 			return i
 		}
 		l.held = append(l.held, i)
 	}
 	return nil
 }
+
+// lost says whether the invoice goes down with its session: nothing holds it
+// then.
+func (i *sentInvoice) lost() bool { return i.forced != nil && i.forced.Code == invoiceCancelled }
 
 // release lets the invoices of a number go on that are held or stuck.
 func (l *waitingLine) release(number string, now time.Time) {
