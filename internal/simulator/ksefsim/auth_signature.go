@@ -1,23 +1,18 @@
 package ksefsim
 
-import (
-	"net/http"
-	"slices"
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // authenticateXAdES answers POST /auth/xades-signature: the signature is
 // verified at once, the certificate and the permissions are judged in the
 // status.
 func (s *Simulator) authenticateXAdES(c *call) (*reply, error) {
 	chain := !s.test()
-	if text := c.r.URL.Query().Get("verifyCertificateChain"); text != "" {
-		wanted, err := strconv.ParseBool(text)
-		if err != nil {
-			return nil, invalid("Parametr verifyCertificateChain: oczekiwano true albo false.")
-		}
-		chain = chain || wanted
+	switch text := c.r.URL.Query().Get("verifyCertificateChain"); strings.ToLower(text) {
+	case "", "false":
+	case "true":
+		chain = true
+	default:
+		return nil, invalid("Parametr verifyCertificateChain: oczekiwano true albo false.")
 	}
 	signed, err := verifyXAdES(c.body)
 	if err != nil {
@@ -31,7 +26,7 @@ func (s *Simulator) authenticateXAdES(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.checksNIPs(c.r) {
+	if s.checksNIPs(c) {
 		if !validNIPChecksum(request.context.nip) {
 			return nil, refuse(21117, "Kontekst: cyfra kontrolna NIP się nie zgadza.")
 		}
@@ -51,12 +46,7 @@ func (s *Simulator) authenticateXAdES(c *call) (*reply, error) {
 }
 
 // checksNIPs says whether a request's identifiers must have right checksums:
-// always in production, on TEST where the request asks for it.
-func (s *Simulator) checksNIPs(r *http.Request) bool {
-	if s.cfg.Environment == EnvironmentProduction {
-		return true
-	}
-	return s.test() && slices.ContainsFunc(r.Header.Values("X-KSeF-Feature"), func(features string) bool {
-		return slices.Contains(strings.FieldsFunc(features, func(r rune) bool { return r == ',' || r == ' ' }), "subject-identifier-validation")
-	})
+// always in production, elsewhere where the request asks for it.
+func (s *Simulator) checksNIPs(c *call) bool {
+	return s.cfg.Environment == EnvironmentProduction || c.feature("subject-identifier-validation")
 }

@@ -61,7 +61,7 @@ func (s *Simulator) authenticateToken(c *call) (*reply, error) {
 		return nil, invalid("Pole contextIdentifier jest wymagane.")
 	}
 	context, problem := readContext(body.ContextIdentifier.Type, body.ContextIdentifier.Value)
-	if problem == "" && s.checksNIPs(c.r) && context.nip != "" && !validNIPChecksum(context.nip) {
+	if problem == "" && s.checksNIPs(c) && context.nip != "" && !validNIPChecksum(context.nip) {
 		problem = "cyfra kontrolna NIP się nie zgadza"
 	}
 	if problem != "" {

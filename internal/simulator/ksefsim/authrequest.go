@@ -43,8 +43,8 @@ func readAuthRequest(root *etree.Element) (authRequest, error) {
 	if root.Tag != "AuthTokenRequest" || !slices.Contains(authNamespaces, namespace) {
 		return bad("Korzeniem dokumentu musi być AuthTokenRequest w przestrzeni nazw " + strings.Join(authNamespaces, " albo ") + ".")
 	}
-	if name := foreignAttribute(root); name != "" {
-		return bad("AuthTokenRequest: niedozwolony atrybut " + name + ".")
+	if problem := checkShape(root); problem != "" {
+		return bad(problem)
 	}
 	children := slices.DeleteFunc(root.ChildElements(), isSignature)
 	expected := []string{"Challenge", "ContextIdentifier", "SubjectIdentifierType", "AuthorizationPolicy"}
@@ -56,7 +56,7 @@ func readAuthRequest(root *etree.Element) (authRequest, error) {
 			return bad("AuthTokenRequest: w miejscu " + itoa(i+1) + " oczekiwano elementu " + expected[i] + ", jest " + child.Tag + ".")
 		}
 	}
-	out.challenge = strings.TrimSpace(children[0].Text())
+	out.challenge = strings.TrimSpace(textOf(children[0]))
 	if !challengePattern.MatchString(out.challenge) {
 		return bad("Challenge: wartość nie pasuje do wzorca.")
 	}
@@ -64,7 +64,7 @@ func readAuthRequest(root *etree.Element) (authRequest, error) {
 	if len(identifiers) != 1 || identifiers[0].NamespaceURI() != namespace {
 		return bad("ContextIdentifier: oczekiwano dokładnie jednego identyfikatora.")
 	}
-	value := identifiers[0].Text()
+	value := textOf(identifiers[0])
 	switch kind := identifiers[0].Tag; kind {
 	case "Nip":
 		if !nipPattern.MatchString(value) {
@@ -81,7 +81,7 @@ func readAuthRequest(root *etree.Element) (authRequest, error) {
 	default:
 		return bad("ContextIdentifier: nieznany element " + kind + ".")
 	}
-	switch strings.TrimSpace(children[2].Text()) {
+	switch strings.TrimSpace(textOf(children[2])) {
 	case "certificateSubject":
 	case "certificateFingerprint":
 		out.byFingerprint = true
@@ -111,7 +111,7 @@ func readAllowedIPs(policy *etree.Element) (out ipPolicy, problem string) {
 			return nil, "AllowedIps: oczekiwano elementów " + strings.Join(order, ", ") + " w tej kolejności, jest " + ip.Tag + "."
 		}
 		last = at
-		if !out.add(ip.Tag, strings.TrimSpace(ip.Text())) {
+		if !out.add(ip.Tag, strings.TrimSpace(textOf(ip))) {
 			return nil, "AllowedIps: niepoprawny element " + ip.Tag + "."
 		}
 		if count[ip.Tag]++; count[ip.Tag] > maxAllowedIPs {
@@ -119,6 +119,44 @@ func readAllowedIPs(policy *etree.Element) (out ipPolicy, problem string) {
 		}
 	}
 	return out, ""
+}
+
+// checkShape says what no element of an AuthTokenRequest may have: attributes,
+// text beside elements, elements in a value. An enveloped signature is passed
+// over.
+func checkShape(el *etree.Element) (problem string) {
+	if name := foreignAttribute(el); name != "" {
+		return el.Tag + ": niedozwolony atrybut " + name + "."
+	}
+	inner := slices.DeleteFunc(el.ChildElements(), isSignature)
+	if len(inner) > 0 && strings.TrimSpace(textOf(el)) != "" {
+		return el.Tag + ": niedozwolony tekst obok elementów."
+	}
+	for _, child := range inner {
+		if slices.Contains(valueElements, el.Tag) {
+			return el.Tag + ": niedozwolony element " + child.Tag + "."
+		}
+		if problem := checkShape(child); problem != "" {
+			return problem
+		}
+	}
+	return ""
+}
+
+// valueElements hold text and nothing else.
+var valueElements = []string{
+	"Challenge", "Nip", "InternalId", "NipVatUe", "PeppolId", "SubjectIdentifierType", "Ip4Address", "Ip4Range", "Ip4Mask",
+}
+
+// textOf is all text directly in an element, comments left out.
+func textOf(el *etree.Element) string {
+	var text strings.Builder
+	for _, token := range el.Child {
+		if data, is := token.(*etree.CharData); is {
+			text.WriteString(data.Data)
+		}
+	}
+	return text.String()
 }
 
 // foreignAttribute names an attribute that is no namespace declaration and not

@@ -191,7 +191,7 @@ func (s *Simulator) closeBatch(c *call) (*reply, error) {
 func (s *Simulator) beginUnpacking(c *call) (n *session, limits sessionLimits, failure int, err error) {
 	s.lock(c.now)
 	defer s.mu.Unlock()
-	if n, err = s.ownSession(c, c.r.PathValue("ref")); err != nil {
+	if n, err = s.sendingSession(c, c.r.PathValue("ref")); err != nil {
 		return nil, limits, 0, err
 	}
 	_, limits = s.sessionLimits(n.auth.context.value)

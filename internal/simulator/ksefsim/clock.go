@@ -58,34 +58,51 @@ func (c *simClock) advance(d time.Duration) error {
 	return nil
 }
 
-// jump moves the time forward to what callers shall see.
-func (c *simClock) jump(to time.Time) error {
-	c.mu.Lock()
-	now := c.steadyLocked().Add(c.skew)
-	c.mu.Unlock()
-	if to.Before(now) {
+// reaches says what is wrong with a moment to which the time is to be moved.
+func (c *simClock) reaches(to time.Time) error {
+	if now := c.now(); to.Before(now) {
 		return fmt.Errorf("set %s: that is before the present, %s, and time goes forward only", to.Format(time.RFC3339), now.Format(time.RFC3339))
 	}
-	return c.advance(to.Sub(now))
+	return nil
 }
 
-// run sets how many seconds pass in one: 1 is real time, 0 stands still.
-func (c *simClock) run(rate float64) error {
+// jump moves the time forward to what callers shall see.
+func (c *simClock) jump(to time.Time) error {
+	if err := c.reaches(to); err != nil {
+		return err
+	}
+	return c.advance(max(to.Sub(c.now()), 0))
+}
+
+func checkRate(rate float64) error {
 	if rate < 0 || rate > 1e6 {
 		return fmt.Errorf("rate %v: must be 0 (stands still) to 1000000", rate)
 	}
+	return nil
+}
+
+// run sets how many seconds pass in one: 1 is real time, 0 stands still.
+func (c *simClock) run(rate float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.source()
 	c.base, c.realBase = c.steadyLocked(), now
 	c.rate = rate
-	return nil
 }
 
 func (c *simClock) setSkew(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.skew = d
+}
+
+// setSkew shifts what callers see of the time. When it goes back, what comes
+// into permanent storage from then on is not put behind what came before.
+func (s *Simulator) setSkew(d time.Duration) {
+	s.clock.setSkew(d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store.last = earlier(s.store.last, s.now())
 }
 
 // clockState is what GET /_sim/clock shows.

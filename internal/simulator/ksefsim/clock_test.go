@@ -58,6 +58,7 @@ func TestRateLimits_blockGrowsWhenNobodyHonoursIt(t *testing.T) {
 	require.Equal(t, 429, last.status)
 	waits := []int{}
 	for range 4 {
+		w.clock.Advance(time.Second)
 		waits = append(waits, retryAfter(t, ask()))
 	}
 	w.clock.Advance(10 * time.Minute) // the token lives 15
@@ -70,7 +71,10 @@ func TestRateLimits_blockGrowsWhenNobodyHonoursIt(t *testing.T) {
 	ask()
 	ask()
 	first := retryAfter(t, ask())
+	assert.Equal(t, first, retryAfter(t, ask()), "what was under way does not count")
+	w.clock.Advance(time.Second)
 	second := retryAfter(t, ask())
+	w.clock.Advance(time.Second)
 	third := retryAfter(t, ask())
 	assert.Less(t, first, second, "asking again makes it longer")
 	assert.Less(t, second, third)
@@ -104,4 +108,39 @@ func retryAfter(t *testing.T, a answer) int {
 	seconds, err := time.ParseDuration(a.header.Get("Retry-After") + "s")
 	require.NoError(t, err)
 	return int(seconds.Seconds())
+}
+
+func TestClock_changesInWholeOrNotAtAll(t *testing.T) {
+	w := newWorld(t, nil)
+	start := w.sim.now()
+	for _, body := range []map[string]any{
+		{"rate": 0, "advance": "a day"},
+		{"rate": 0, "advance": "-1h"},
+		{"rate": 0, "set": "2026-11-01T00:00:00Z"},
+		{"rate": -1, "advance": "1h"},
+		{"set": "2026-12-24T12:00:00Z", "advance": "1h"},
+	} {
+		assert.Equal(t, 400, w.do(http.MethodPost, "/_sim/clock", "", body).status, "%v", body)
+	}
+	assert.Equal(t, start, w.sim.now())
+	w.clock.Advance(time.Minute)
+	assert.Equal(t, start.Add(time.Minute), w.sim.now(), "the rate is the old one")
+}
+
+func TestRateLimits_countAndTellTheSame(t *testing.T) {
+	w := newWorld(t, nil)
+	bearer := w.login(testNIP)
+	anonymous := func() any {
+		return w.do(http.MethodGet, "/rate-limits", bearer, nil).json(t)["anonymous"].(map[string]any)["perSecond"]
+	}
+	assert.EqualValues(t, -1, anonymous(), "off")
+	assert.Empty(t, w.sim.limits.seen, "and nothing is remembered")
+	w.control("limits", map[string]any{"limits": "production"})
+	assert.EqualValues(t, 60, anonymous())
+
+	block := map[string]any{"contextIdentifier": map[string]any{"type": "Nip", "value": otherNIP}}
+	for range 10 {
+		require.Equal(t, 200, w.do(http.MethodPost, "/testdata/context/block", "", block).status)
+	}
+	assert.Equal(t, 429, w.do(http.MethodPost, "/testdata/context/block", "", block).status, "10 a second by the contract")
 }

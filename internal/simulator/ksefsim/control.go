@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -16,7 +18,7 @@ const maxControlBody = 256 << 20
 // registerControl adds the control API: seeding, inspection, time, quotas,
 // faults and forced outcomes. It answers loopback callers only.
 func (s *Simulator) registerControl(mux *http.ServeMux) {
-	for pattern, handle := range map[string]func(*http.Request) (any, error){
+	controls := map[string]func(*http.Request) (any, error){
 		"GET /_sim/health":       s.simHealth,
 		"POST /_sim/seed":        s.simSeed,
 		"POST /_sim/reset":       s.simReset,
@@ -36,13 +38,16 @@ func (s *Simulator) registerControl(mux *http.ServeMux) {
 		"GET /_sim/verdict":      s.simVerdicts,
 		"POST /_sim/hold":        s.simHold,
 		"POST /_sim/release":     s.simRelease,
-	} {
-		mux.Handle(pattern, s.control(handle))
 	}
-	for pattern, handle := range s.authControls() {
+	maps.Copy(controls, s.authControls())
+	for pattern, handle := range controls {
 		mux.Handle(pattern, s.control(handle))
 	}
 	mux.Handle("GET /_sim/invoices/{ksefNumber}", loopbackOnly(http.HandlerFunc(s.simRaw)))
+	known := slices.Sorted(maps.Keys(controls))
+	mux.Handle("/_sim/", s.control(func(r *http.Request) (any, error) {
+		return nil, fmt.Errorf("%s %s: must be one of %q", r.Method, r.URL.Path, known)
+	}))
 }
 
 // control wraps a handler: loopback only, JSON out, errors as 400.
@@ -85,7 +90,7 @@ var done = map[string]bool{"ok": true}
 
 func (s *Simulator) simHealth(*http.Request) (any, error) {
 	return map[string]any{
-		"status": "ok", "now": stamp(s.now()), "timeScale": s.cfg.TimeScale, "limits": s.cfg.Limits,
+		"status": "ok", "now": stamp(s.now()), "timeScale": s.cfg.TimeScale, "limits": s.limits.called(),
 		"environment": s.cfg.Environment,
 	}, nil
 }
@@ -189,6 +194,13 @@ func (s *Simulator) simPermissions(r *http.Request) (any, error) {
 	if !nipPattern.MatchString(body.NIP) {
 		return nil, fmt.Errorf("nip %q is no NIP", body.NIP)
 	}
+	if body.Permissions != nil {
+		for _, p := range *body.Permissions {
+			if !slices.Contains(ownerPermissions, p) {
+				return nil, fmt.Errorf("permission %q: must be one of %q", p, ownerPermissions)
+			}
+		}
+	}
 	s.lock(s.now())
 	defer s.mu.Unlock()
 	if body.Permissions == nil {
@@ -214,6 +226,9 @@ func (s *Simulator) simVerdict(r *http.Request) (any, error) {
 	}
 	if v.Code != 0 && (v.Code < invoiceAccepted || v.Code > 599) {
 		return nil, fmt.Errorf("code %d: must be 200 to 599, or 0 for a delay only", v.Code)
+	}
+	if v.Times < faultForEver {
+		return nil, fmt.Errorf("times %d: must be at least -1 (for ever)", v.Times)
 	}
 	if v.Times == 0 {
 		v.Times = 1

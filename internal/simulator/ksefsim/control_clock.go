@@ -1,6 +1,7 @@
 package ksefsim
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -21,19 +22,31 @@ func (s *Simulator) simMoveClock(r *http.Request) (any, error) {
 	if err := read(r, &body); err != nil {
 		return nil, err
 	}
-	if body.Rate != nil {
-		if err := s.clock.run(*body.Rate); err != nil {
+	var ahead time.Duration
+	if body.Advance != "" {
+		var err error
+		if ahead, err = time.ParseDuration(body.Advance); err != nil {
+			return nil, fmt.Errorf("advance %q: want a duration like 90s, 15m or 24h", body.Advance)
+		}
+	}
+	if body.Set != nil && body.Advance != "" {
+		return nil, errors.New("advance and set exclude each other")
+	}
+	if body.Set != nil {
+		if err := s.clock.reaches(*body.Set); err != nil {
 			return nil, err
 		}
 	}
-	if body.Advance != "" {
-		d, err := time.ParseDuration(body.Advance)
-		if err != nil {
-			return nil, fmt.Errorf("advance %q: want a duration like 90s, 15m or 24h", body.Advance)
-		}
-		if err := s.clock.advance(d); err != nil {
+	if body.Rate != nil {
+		if err := checkRate(*body.Rate); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.clock.advance(ahead); err != nil { // the last that can fail: all or nothing happens
+		return nil, err
+	}
+	if body.Rate != nil {
+		s.clock.run(*body.Rate)
 	}
 	if body.Set != nil {
 		if err := s.clock.jump(*body.Set); err != nil {
@@ -65,7 +78,7 @@ func (s *Simulator) simSetLimits(r *http.Request) (any, error) {
 	}
 	name := body.Limits
 	if name == "" {
-		name = s.cfg.Limits
+		name = s.limits.called()
 	}
 	limits, err := limitsNamed(name)
 	if err == nil {
@@ -78,7 +91,7 @@ func (s *Simulator) simSetLimits(r *http.Request) (any, error) {
 	if body.Context != "" {
 		s.limits.override(body.Context, limits)
 	} else {
-		s.limits.replace(limits)
+		s.limits.replace(name, limits)
 	}
 	return s.limits.limitsOf(body.Context), nil
 }

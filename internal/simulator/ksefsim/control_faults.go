@@ -22,7 +22,7 @@ func (s *Simulator) simFaults(*http.Request) (any, error) {
 // totals stay.
 func (s *Simulator) simClearFaults(*http.Request) (any, error) {
 	s.faults.clear()
-	s.clock.setSkew(0)
+	s.setSkew(0)
 	return done, nil
 }
 

@@ -119,6 +119,14 @@ func (s *Simulator) simSeed(r *http.Request) (any, error) {
 
 	s.lock(now)
 	defer s.mu.Unlock()
+	// Making them up took a while. Read under the lock, so that no query has seen
+	// a later high-water mark.
+	if spread == 0 {
+		now = s.now()
+		for _, rec := range records {
+			rec.invoicing, rec.acquired = now, now
+		}
+	}
 	given := map[string]bool{}
 	for _, rec := range records[:len(body.Invoices)] {
 		if rec.number != "" && (given[rec.number] || s.store.byNumber[rec.number] != nil) {

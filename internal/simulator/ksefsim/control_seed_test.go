@@ -154,3 +154,13 @@ func TestInvoices_areListedInPagesAndByContext(t *testing.T) {
 		assert.Equal(t, 400, w.do(http.MethodGet, "/_sim/invoices"+query, "", nil).status, query)
 	}
 }
+
+func TestSeed_isAcceptedWhenItIsReadyAndNotBehindTheHighWaterMark(t *testing.T) {
+	c := newClock()
+	w := newWorld(t, func(cfg *Config) {
+		cfg.Clock = func() time.Time { c.Advance(time.Minute); return c.Now() } // making invoices up takes long
+	})
+	began := c.Now().Add(time.Minute)
+	w.generate(2, nil)
+	assert.True(t, w.sim.store.order[0].acquired.After(began), "not when the request came, but when they are there")
+}

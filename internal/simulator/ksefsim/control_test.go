@@ -238,3 +238,20 @@ func TestNewKSeFNumber_carriesTheRightChecksum(t *testing.T) {
 	}
 	assert.Regexp(t, ksefNumberPattern, newKSeFNumber(testNIP, time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)))
 }
+
+func TestPermissions_controlRefusesWhatDoesNotExist(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.do(http.MethodPost, "/_sim/permissions", "", map[string]any{"nip": testNIP, "permissions": []string{"InvoiceRaed"}})
+	assert.Equal(t, 400, a.status)
+	assert.Contains(t, string(a.body), "InvoiceRead")
+}
+
+func TestControl_namesWhatThereIsWhenAskedForSomethingElse(t *testing.T) {
+	w := newWorld(t, nil)
+	for method, path := range map[string]string{http.MethodPost: "/_sim/fault", http.MethodPut: "/_sim/clock"} {
+		a := w.do(method, path, "", map[string]any{})
+		assert.Equal(t, 400, a.status)
+		assert.Contains(t, string(a.body), "POST /_sim/faults")
+	}
+	assert.Equal(t, 400, w.do(http.MethodPost, "/_sim/verdict", "", map[string]any{"invoiceNumber": "V", "times": -2}).status)
+}

@@ -31,7 +31,9 @@ func (s *Simulator) unwrap(c *call, e *encryptionInfo) (key, iv []byte, err erro
 	}
 	id := ""
 	if e.PublicKeyID != nil {
-		id = *e.PublicKeyID
+		if id = *e.PublicKeyID; !isHash(id) {
+			return nil, nil, invalid("encryption.publicKeyId: oczekiwano 44 znaków Base64.")
+		}
 	}
 	s.strikeKeys(c)
 	published := s.keys.symmetric(id)
@@ -73,7 +75,7 @@ func decrypt(key, iv, text []byte) ([]byte, error) {
 
 func isHash(s string) bool {
 	sum, err := base64.StdEncoding.DecodeString(s)
-	return err == nil && len(sum) == sha256.Size
+	return err == nil && len(sum) == sha256.Size && len(s) == base64.StdEncoding.EncodedLen(sha256.Size)
 }
 
 func hexSHA256(data []byte) string {

@@ -115,7 +115,7 @@ func (f *failure) reply(r *http.Request, now time.Time) *reply {
 	contentType := "application/problem+json"
 	header := http.Header{}
 	switch status {
-	case http.StatusBadRequest:
+	case http.StatusBadRequest, http.StatusInternalServerError:
 		if problems {
 			doc["detail"] = "Żądanie zawiera błędy."
 			doc["errors"] = f.list("code", "description")

@@ -106,7 +106,7 @@ func (s *Simulator) orderExport(c *call) (*reply, error) {
 	if err := body.Filters.check(); err != nil {
 		return nil, err
 	}
-	hwm, _ := s.hwm(c)
+	hwm, _ := s.hwm(c, body.Filters)
 	within, err := s.checkRange(body.Filters, c.now, hwm)
 	if err != nil {
 		return nil, err
@@ -135,28 +135,27 @@ func (s *Simulator) orderExport(c *call) (*reply, error) {
 	if s.runningExports(c) >= maxExports {
 		return nil, refuse(21182, fmt.Sprintf("Trwa już %d eksportów, więcej naraz nie można.", maxExports))
 	}
-	wrongHash := s.disturbExport(c, e)
+	s.disturbExport(c, e)
 	if e.code == exportDone && !e.stuck {
+		found := s.find(c.token.auth.context.nip, body.Filters, within, c.now, false, maxQueryRecords+1)
 		e.content = &exportPackage{kept: s.store.exports.kept, order: packageOrder{
 			key: key, iv: iv, compression: compression, metadataOnly: body.OnlyMetadata, partBytes: s.cfg.ExportPartBytes,
-			most: s.store.exports.packageBytes, wrongHash: wrongHash,
-			records: s.find(c.token.auth.context.nip, body.Filters, within, c.now, false, maxQueryRecords+1),
+			most: s.store.exports.packageBytes, records: found,
+			wrongHash: len(found) > 0 && c.strike(faultPartHash) != nil, // nothing has no parts
 		}}
 	}
 	s.store.exports.byRef[e.ref] = e
 	return jsonReply(http.StatusCreated, map[string]any{"referenceNumber": e.ref})
 }
 
-// disturbExport lets the faults of exports happen to a new one and says whether a part
-// shall have wrong hashes.
-func (s *Simulator) disturbExport(c *call, e *export) (wrongHash bool) {
+// disturbExport lets the faults of exports happen to a new one.
+func (s *Simulator) disturbExport(c *call, e *export) {
 	if c.strike(faultExportStuck) != nil {
 		e.stuck = true
 	}
 	if f := c.strike(faultExportFails); f != nil {
 		e.code, e.details = f.Status, []string{"Na życzenie testu."}
 	}
-	return c.strike(faultPartHash) != nil
 }
 
 // exportable are the roles whose invoices a kind of context can export: a part

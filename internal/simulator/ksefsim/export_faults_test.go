@@ -55,6 +55,17 @@ func TestExportFails_endsWithTheOrderedCode(t *testing.T) {
 	assert.Equal(t, 200, statusCode(o.status()), "once only")
 }
 
+func TestExportFaults_haveNoOccasionWhereNothingWouldShow(t *testing.T) {
+	w := newWorld(t, nil)
+	access := w.login(testNIP)
+	require.NoError(t, w.sim.Order(Fault{Name: faultPartHash}))
+	w.order(access, stored(nil), nil) // holds nothing, so it has no parts
+	assert.Zero(t, w.fired(faultPartHash))
+	require.NoError(t, w.sim.Order(Fault{Name: faultHWMBack}))
+	w.do(http.MethodPost, "/invoices/query/metadata", access, queryBody("Subject2", "2026-11-01T00:00:00Z", map[string]any{"dateType": "Issue"}))
+	assert.Zero(t, w.fired(faultHWMBack), "a query by date of issue shows no mark")
+}
+
 func TestPartHashWrong_isAboutOnePartOfOneExport(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.ExportPartBytes = 2000 })
 	w.generate(5, nil)

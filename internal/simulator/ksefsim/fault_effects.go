@@ -28,8 +28,18 @@ const (
 	truncated          // half of the body comes
 )
 
-// before says whether the fault strikes instead of the operation.
-func (f *Fault) before() bool { return f.kind.phase == phaseBefore }
+// suits says whether an answer is one that the fault can do to what it says.
+func (f *Fault) suits(out *reply) bool {
+	switch f.Name {
+	case faultCloseWorked:
+		return out.status == http.StatusNoContent
+	case faultTruncated:
+		return out.status == http.StatusOK && len(out.body) > 1
+	case faultUnknownFields, faultUnknownEnums:
+		return strings.Contains(out.contentType, "json") && len(out.body) > 0
+	}
+	return true
+}
 
 // replace is what the caller gets instead of an answer. For a fault that
 // strikes after the operation, out is the answer that there would have been.
@@ -99,11 +109,8 @@ func (f *Fault) statusReply() *reply {
 	return out
 }
 
-// rewriteJSON changes every object of a JSON answer. What is no JSON stays.
+// rewriteJSON changes every object of a JSON answer.
 func rewriteJSON(out *reply, change func(map[string]any)) []byte {
-	if !strings.Contains(out.contentType, "json") || len(out.body) == 0 {
-		return out.body
-	}
 	d := json.NewDecoder(strings.NewReader(string(out.body)))
 	d.UseNumber()
 	var v any
@@ -157,23 +164,21 @@ func addUnknownEnum(object map[string]any) {
 // strikeClock lets the faults of time happen that were ordered for an
 // operation.
 func (s *Simulator) strikeClock(operation string) {
-	before := func(f *Fault, boundary time.Time) {
-		at := boundary.Add(-f.duration())
-		if at.After(s.now()) {
-			_ = s.clock.jump(at) // forward: just checked
+	for _, night := range []struct {
+		fault string
+		next  func(time.Time) time.Time
+	}{
+		{faultWarsawMidnight, s.nextWarsawMidnight},
+		{faultDSTSpring, func(now time.Time) time.Time { return s.nextTransition(now, true) }},
+		{faultDSTAutumn, func(now time.Time) time.Time { return s.nextTransition(now, false) }},
+	} {
+		if f := s.faults.strike(night.fault, operation); f != nil {
+			boundary := night.next(s.now().Add(max(f.duration(), 0))) // not one that is nearer than that
+			_ = s.clock.jump(boundary.Add(-f.duration()))             // forward
 		}
 	}
 	if f := s.faults.strike(faultClockSkew, operation); f != nil {
-		s.clock.setSkew(f.duration())
-	}
-	if f := s.faults.strike(faultWarsawMidnight, operation); f != nil {
-		before(f, s.nextWarsawMidnight(s.now()))
-	}
-	if f := s.faults.strike(faultDSTSpring, operation); f != nil {
-		before(f, s.nextTransition(s.now(), true))
-	}
-	if f := s.faults.strike(faultDSTAutumn, operation); f != nil {
-		before(f, s.nextTransition(s.now(), false))
+		s.setSkew(f.duration())
 	}
 }
 

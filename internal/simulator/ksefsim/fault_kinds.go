@@ -7,6 +7,7 @@ const (
 	phaseBefore = "before" // instead of the operation
 	phaseAfter  = "after"  // when the operation has done its work
 	phaseInside = "inside" // the operation itself goes another way
+	phaseChange = "change" // the operation's answer is changed on its way out
 )
 
 // Names of the faults.
@@ -87,6 +88,8 @@ const (
 	opXAdES       = "POST /auth/xades-signature"
 	opTokenLogin  = "POST /auth/ksef-token"
 	opKeys        = "GET /security/public-key-certificates"
+	opChallenge   = "POST /auth/challenge"
+	opRefresh     = "POST /auth/token/refresh"
 )
 
 var faultKinds = []faultKind{
@@ -104,10 +107,10 @@ var faultKinds = []faultKind{
 	{name: faultStorm, phase: phaseBefore, times: 20, does: "429 over and over; each Retry-After is longer than the one before."},
 	{name: faultStatus, phase: phaseBefore, does: "The given `status`, `body` and `contentType`; nothing was done."},
 	{name: faultAPIError, phase: phaseBefore, does: "400 with the API's `code`; nothing was done."},
-	{name: faultTruncated, phase: phaseAfter, operations: []string{opDownload, opStorage}, does: "The body ends after its first half, though the header promised all of it."},
-	{name: faultUnknownFields, phase: phaseAfter, operations: []string{anyOperation}, times: faultForEver, does: "Every object of a JSON answer has one property that no contract knows."},
-	{name: faultUnknownEnums, phase: phaseAfter, operations: []string{anyOperation}, times: faultForEver, does: "Enumerations of a JSON answer hold values that no contract knows."},
-	{name: faultSystemWarning, phase: phaseAfter, operations: []string{anyOperation}, does: "The header X-System-Warning with `body`."},
+	{name: faultTruncated, phase: phaseChange, operations: []string{opDownload, opStorage}, does: "The body ends after its first half, though the header promised all of it."},
+	{name: faultUnknownFields, phase: phaseChange, operations: []string{anyOperation}, times: faultForEver, does: "Every object of a JSON answer has one property that no contract knows."},
+	{name: faultUnknownEnums, phase: phaseChange, operations: []string{anyOperation}, times: faultForEver, does: "Enumerations of a JSON answer hold values that no contract knows."},
+	{name: faultSystemWarning, phase: phaseChange, operations: []string{anyOperation}, does: "The header X-System-Warning with `body`."},
 
 	{name: faultCloseWorked, phase: phaseAfter, operations: []string{opCloseOnline, opCloseBatch}, does: "Closing answers 502, but the session is closed."},
 	{name: faultNotYetKnown, phase: phaseBefore, operations: []string{opSend, opCloseOnline, opCloseBatch, "GET /sessions/{ref}"}, does: "21173: a session just opened is not known yet."},
@@ -118,11 +121,11 @@ var faultKinds = []faultKind{
 	{name: faultCancelled, phase: phaseInside, operations: []string{opSend, opCloseBatch}, status: 550, does: "The invoice ends with 550, or with the given `status`; it was not taken."},
 	{name: faultSelfDuplicate, phase: phaseInside, operations: []string{opSend, opCloseBatch}, does: "The invoice is taken and gets its number, but its status is 440: a duplicate of itself."},
 	{name: faultForeign, phase: phaseInside, operations: []string{opSend, opCloseBatch}, does: "The invoice is a duplicate (440) of one with the same bytes in a session of somebody else, which cannot be read (403)."},
-	{name: faultWrongOriginal, phase: phaseInside, operations: []string{opSend, opCloseBatch}, does: "If the invoice is a duplicate, the original's session in the answer is one that does not exist."},
+	{name: faultWrongOriginal, phase: phaseInside, operations: []string{opSend, opCloseBatch}, does: "The answer about a duplicate names a session of the original that does not exist."},
 	{name: faultSessionFails, phase: phaseInside, operations: []string{opCloseOnline, opCloseBatch}, status: 500, does: "The session ends with `status` (500), its undecided invoices with 405."},
 	{name: faultPartLost, phase: phaseInside, operations: []string{opUpload}, does: "A part of a package is acknowledged with 201 and then lost."},
 	{name: faultKeyRotated, phase: phaseInside, operations: []string{opOpenOnline, opOpenBatch, opExport, opTokenLogin, opKeys}, does: "New keys are published; the old ones are listed and work beside them."},
-	{name: faultKeyWithdrawn, phase: phaseInside, operations: []string{opOpenOnline, opOpenBatch, opExport, opTokenLogin, opKeys}, does: "New keys replace the old ones at once: 21470, or 415 where no key was named."},
+	{name: faultKeyWithdrawn, phase: phaseInside, operations: []string{opOpenOnline, opOpenBatch, opExport, opTokenLogin}, does: "New keys replace the old ones at once: 21470, or 415 where no key was named."},
 	{name: faultForeignKeys, phase: phaseInside, operations: []string{opKeys}, does: "The published keys are those of another environment: what they encrypt ends in 415."},
 	{name: faultLoginStuck, phase: phaseInside, operations: []string{opXAdES, opTokenLogin}, seconds: 3600, does: "The login stays at 100 for `seconds` (an hour), as when a certificate's issuer does not answer."},
 	{name: faultLoginFails, phase: phaseInside, operations: []string{opXAdES, opTokenLogin}, status: 450, does: "The login ends with `status` (450)."},
@@ -133,9 +136,9 @@ var faultKinds = []faultKind{
 	{name: faultHWMBack, phase: phaseInside, operations: []string{opQuery, opExport}, seconds: 7200, does: "The high-water mark of the answer lies `seconds` (two hours) further back."},
 	{name: faultBehindHWM, phase: phaseInside, operations: []string{opSend, opCloseBatch, opSeed}, seconds: 7200, does: "The invoice can be seen only `seconds` (two hours) after its time of storage, long behind the high-water mark."},
 	{name: faultClockSkew, phase: phaseInside, operations: []string{anyOperation}, seconds: 600, does: "From then on KSeF's clock is `seconds` (600) ahead, or behind when negative."},
-	{name: faultWarsawMidnight, phase: phaseInside, operations: []string{anyOperation}, seconds: 2, does: "The request arrives `seconds` (2) before midnight in Warsaw."},
-	{name: faultDSTSpring, phase: phaseInside, operations: []string{anyOperation}, seconds: 2, does: "The request arrives `seconds` (2) before Polish clocks go forward."},
-	{name: faultDSTAutumn, phase: phaseInside, operations: []string{anyOperation}, seconds: 2, does: "The request arrives `seconds` (2) before Polish clocks go back."},
+	{name: faultWarsawMidnight, phase: phaseInside, operations: []string{opChallenge, opRefresh}, seconds: 2, does: "The time is `seconds` (2) before midnight in Warsaw when somebody logs in or refreshes a token; older access tokens have ended."},
+	{name: faultDSTSpring, phase: phaseInside, operations: []string{opChallenge}, seconds: 2, does: "The time is `seconds` (2) before Polish clocks go forward when somebody logs in; older tokens have ended."},
+	{name: faultDSTAutumn, phase: phaseInside, operations: []string{opChallenge}, seconds: 2, does: "The time is `seconds` (2) before Polish clocks go back when somebody logs in; older tokens have ended."},
 }
 
 func findFaultKind(name string) *faultKind {

@@ -184,7 +184,7 @@ var faultCases = map[string]faultCase{
 		assert.Equal(w.t, before, w.sim.now(), "right again")
 	}},
 	faultWarsawMidnight: {show: func(w *world) {
-		w.disturb(faultWarsawMidnight, map[string]any{"operation": "POST /auth/challenge", "seconds": 3})
+		w.disturb(faultWarsawMidnight, map[string]any{"seconds": 3})
 		s := w.open(w.login(testNIP)) // takes one
 		today := s.send(fa3{number: "today"}.xml())
 		tomorrow := s.send(fa3{number: "tomorrow", date: "2026-11-24"}.xml())
@@ -205,7 +205,9 @@ var faultCases = map[string]faultCase{
 // Polish time.
 func dstNight(name, before, after string) func(*world) {
 	return func(w *world) {
-		w.disturb(name, map[string]any{"operation": "POST /auth/challenge"})
+		w.login(testNIP)
+		w.disturb(name, nil)
+		w.do(http.MethodGet, "/limits/context", "", nil) // waits for a login
 		w.do(http.MethodPost, "/auth/challenge", "", nil)
 		local := func() string {
 			return w.do(http.MethodGet, "/_sim/clock", "", nil).json(w.t)["warsaw"].(string)

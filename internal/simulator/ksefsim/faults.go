@@ -114,6 +114,8 @@ func (f *Fault) prepare() error {
 	switch {
 	case f.kind.name == faultStatus && (f.Status < 200 || f.Status > 599):
 		return fmt.Errorf("status %d: must be 200 to 599", f.Status)
+	case f.kind.status != 0 && (f.Status < 400 || f.Status > 599):
+		return fmt.Errorf("status %d: must be 400 to 599, a code that something ends with", f.Status)
 	case f.kind.name == faultAPIError && f.Code == 0:
 		return fmt.Errorf("code is missing: one of the API's, for example 21184")
 	}
@@ -191,14 +193,41 @@ func (l *faultList) first(fits func(*Fault) bool) *Fault {
 	return nil
 }
 
-// take gives the fault that strikes a request as a whole, or nil.
-func (l *faultList) take(operation string) *Fault {
-	return l.first(func(f *Fault) bool { return f.kind.phase != phaseInside && f.covers(operation) })
+// instead gives the fault that strikes instead of an operation, or nil.
+func (l *faultList) instead(operation string) *Fault {
+	return l.first(func(f *Fault) bool { return f.kind.phase == phaseBefore && f.covers(operation) })
+}
+
+// afterwards gives the fault that takes an operation's answer away, or nil.
+func (l *faultList) afterwards(operation string, out *reply) *Fault {
+	return l.first(func(f *Fault) bool { return f.kind.phase == phaseAfter && f.covers(operation) && f.suits(out) })
+}
+
+// changes gives the faults that change an operation's answer: all that strike.
+func (l *faultList) changes(operation string, out *reply) []*Fault {
+	var struck []*Fault
+	for _, kind := range faultKinds {
+		if kind.phase != phaseChange {
+			continue
+		}
+		if f := l.first(func(f *Fault) bool { return f.Name == kind.name && f.covers(operation) && f.suits(out) }); f != nil {
+			struck = append(struck, f)
+		}
+	}
+	return struck
 }
 
 // strike gives the fault of a name that strikes inside an operation, or nil.
 func (l *faultList) strike(name, operation string) *Fault {
 	return l.first(func(f *Fault) bool { return f.Name == name && f.kind.phase == phaseInside && f.covers(operation) })
+}
+
+// ordered says whether there is a fault of a name, so that what only it needs
+// to know is not worked out for every call.
+func (l *faultList) ordered(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.list, func(f *Fault) bool { return f.Name == name })
 }
 
 // strike gives the fault of a name that strikes inside the call, or nil.

@@ -31,7 +31,8 @@ type invoice struct {
 	values     map[string]string // first text of each path, for the structural rules
 	sections   []string          // children of the root, in order
 	doctype    bool
-	processing bool // has a processing instruction
+	processing bool   // has a processing instruction
+	foreign    string // an element that is not in the root's namespace
 
 	discouraged bool // has a character that W3C advises against
 }
@@ -58,6 +59,7 @@ func readInvoice(data []byte) (invoice, error) {
 	r := invoiceReader{out: invoice{values: map[string]string{}}}
 	d := xml.NewDecoder(bytes.NewReader(data))
 	for {
+		at := d.InputOffset()
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
 			if !r.rootSeen || len(r.path) > 0 {
@@ -67,6 +69,9 @@ func readInvoice(data []byte) (invoice, error) {
 		}
 		if err != nil {
 			return r.finish(), errors.Join(errNotWellFormed, err)
+		}
+		if declaration, is := token.(xml.ProcInst); is && strings.EqualFold(declaration.Target, "xml") && at > 0 {
+			return r.finish(), errNotWellFormed // an XML declaration stands at the very beginning or nowhere
 		}
 		if err := r.token(token); err != nil {
 			return r.finish(), err
@@ -109,6 +114,9 @@ func (r *invoiceReader) start(el xml.StartElement) error {
 			return errNotWellFormed
 		}
 		r.rootSeen, r.out.root = true, el.Name
+	}
+	if el.Name.Space != r.out.root.Space && r.out.foreign == "" {
+		r.out.foreign = el.Name.Local
 	}
 	seen := make(map[xml.Name]bool, len(el.Attr))
 	for _, a := range el.Attr {
@@ -212,7 +220,7 @@ func (r *invoiceReader) amount(name, text string) {
 		return
 	}
 	value, err := decimal.NewFromString(text)
-	if err != nil {
+	if err != nil || !amountPattern.MatchString(text) {
 		return
 	}
 	switch {

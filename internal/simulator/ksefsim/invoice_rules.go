@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/shopspring/decimal"
 )
 
 // namespaces of the structures whose content the simulator checks.
@@ -30,6 +28,7 @@ const (
 
 var (
 	currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
+	amountPattern   = regexp.MustCompile(`^-?([1-9]\d{0,15}|0)(\.\d{1,2})?$`) // TKwotowy of the FA schema
 	byteOrderMark   = []byte("\xef\xbb\xbf")
 )
 
@@ -143,6 +142,8 @@ func (s *Simulator) checkStructure(i *sentInvoice) []string {
 		return []string{"Deklaracja DOCTYPE jest niedozwolona."}
 	case v.root.Local != "Faktura" || v.root.Space != namespace:
 		return []string{"Dokument nie jest fakturą o strukturze " + form.SystemCode + " wskazanej przy otwarciu sesji."}
+	case v.foreign != "":
+		return []string{"Element " + v.foreign + " nie należy do przestrzeni nazw faktury."}
 	case v.form != form:
 		return []string{"KodFormularza nie zgadza się ze strukturą " + form.SystemCode + " wskazaną przy otwarciu sesji."}
 	}
@@ -179,7 +180,7 @@ func (s *Simulator) checkStructure(i *sentInvoice) []string {
 		return err == nil && text >= earliestIssue && text <= latestIssue
 	})
 	need("Fa/P_2", func(text string) bool { return text != "" && utf8.RuneCountInString(text) <= 256 })
-	need("Fa/P_15", func(text string) bool { _, err := decimal.NewFromString(text); return err == nil })
+	need("Fa/P_15", amountPattern.MatchString)
 	need("Fa/Adnotacje", any)
 	need("Fa/RodzajFaktury", func(text string) bool { return invoiceTypes[text] != "" })
 	if len(problems) == 0 && v.issueDate > s.warsawDay(i.sentAt) {

@@ -94,7 +94,7 @@ func (s *Simulator) decide(i *sentInvoice) {
 		if i.selfDuplicate {
 			out, i.record = duplicateOf(i.record), nil
 		}
-	case out.code == invoiceDuplicate && i.wrongOriginal && out.extensions != nil:
+	case out.code == invoiceDuplicate && out.extensions != nil && s.faults.strike(faultWrongOriginal, n.sentBy()) != nil:
 		out = duplicate(newReference(kindSession, i.dueAt), out.extensions["originalKsefNumber"])
 	}
 	i.code, i.details, i.extensions, i.decidedAt = out.code, out.details, out.extensions, i.dueAt
@@ -176,7 +176,7 @@ func (s *Simulator) advance(n *session, now time.Time) bool {
 		n.code, n.closedAt, n.updated = sessionClosed, n.validUntil, n.validUntil
 	}
 	if n.keyBroken && n.batch == nil {
-		at := n.created.Add(s.cfg.SessionDelay)
+		at := s.keyFoundBroken(n)
 		return !at.After(now) && s.end(n, sessionBadKey, at)
 	}
 	if n.code == sessionOpen || n.undecided > 0 || (n.batch != nil && n.batch.unpacking) {
@@ -201,6 +201,10 @@ func (s *Simulator) advance(n *session, now time.Time) bool {
 	s.paginate(n, at)
 	return s.end(n, sessionDone, at)
 }
+
+// keyFoundBroken is when KSeF notices that it cannot decrypt the key of an
+// online session.
+func (s *Simulator) keyFoundBroken(n *session) time.Time { return n.created.Add(s.cfg.SessionDelay) }
 
 func (s *Simulator) end(n *session, code int, at time.Time) bool {
 	n.code, n.endedAt, n.updated = code, at, at

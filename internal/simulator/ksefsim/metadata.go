@@ -82,9 +82,12 @@ func (s *Simulator) find(nip string, q *invoiceFilters, within queryRange, at ti
 }
 
 // hwm is permanentStorageHwmDate for a call: up to it, nothing will be added. A
-// fault moves it back.
-func (s *Simulator) hwm(c *call) (hwm time.Time, moved bool) {
+// fault moves it back where the answer shows it.
+func (s *Simulator) hwm(c *call, q *invoiceFilters) (hwm time.Time, moved bool) {
 	hwm = c.now.Add(-s.cfg.HWMDelay)
+	if q.DateRange == nil || q.DateRange.DateType != datePermanentStorage {
+		return hwm, false
+	}
 	if f := c.strike(faultHWMBack); f != nil {
 		return hwm.Add(-f.duration()), true
 	}
@@ -106,7 +109,7 @@ const pagedLife = 15 * time.Minute
 // pagedRange is the range of a query; on its further pages that of the first.
 func (s *Simulator) pagedRange(c *call, q *invoiceFilters, page int) (queryRange, error) {
 	key := sha256.Sum256(append([]byte(c.token.auth.context.kind+" "+c.token.auth.context.value+"\n"), c.body...))
-	hwm, moved := s.hwm(c)
+	hwm, moved := s.hwm(c, q)
 	within, err := s.checkRange(q, c.now, hwm)
 	if err != nil {
 		return within, err

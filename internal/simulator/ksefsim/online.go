@@ -118,7 +118,7 @@ func (s *Simulator) mayTake(c *call, n *session) error {
 func (s *Simulator) checkSendable(c *call, ref, corrected string, size int64) (*session, error) {
 	s.lock(c.now)
 	defer s.mu.Unlock()
-	n, err := s.ownSession(c, ref)
+	n, err := s.sendingSession(c, ref)
 	if err == nil {
 		err = s.mayTake(c, n)
 	}
@@ -149,7 +149,7 @@ func (s *Simulator) checkSendable(c *call, ref, corrected string, size int64) (*
 func (s *Simulator) closeOnline(c *call) (*reply, error) {
 	s.lock(c.now)
 	defer s.mu.Unlock()
-	n, err := s.ownSession(c, c.r.PathValue("ref"))
+	n, err := s.sendingSession(c, c.r.PathValue("ref"))
 	if err != nil {
 		return nil, err
 	}

@@ -110,26 +110,32 @@ func TestSendInvoice_decidesByTheRules(t *testing.T) {
 		xml  []byte
 		code int
 	}{
-		"BOM":                    {append([]byte("\xef\xbb\xbf"), fa3{}.xml()...), 430},
-		"other encoding":         {fa3{head: `<?xml version="1.0" encoding="windows-1250"?>`}.xml(), 430},
-		"no XML":                 {[]byte("dear sirs"), 430},
-		"cut":                    {fa3{}.xml()[:400], 430},
-		"two roots":              {append(fa3{}.xml(), "<x/>"...), 430},
-		"invalid bytes":          {replaced("Beta", "B\xff"), 450},
-		"doctype":                {fa3{head: `<!DOCTYPE Faktura>`}.xml(), 450},
-		"processing instruction": {fa3{head: `<?xml-stylesheet href="a"?>`}.xml(), 450},
-		"discouraged character":  {replaced("Beta", "B\u0086"), 450},
-		"other namespace":        {replaced("13775", "12648"), 450},
-		"other form":             {replaced("FA (3)", "FA (2)"), 450},
-		"no number":              {replaced("<P_2>R</P_2>", ""), 450},
-		"no JST":                 {replaced("<JST>2</JST>", ""), 450},
-		"unknown kind":           {replaced(">VAT<", ">TAV<"), 450},
-		"wrong order":            {replaced("</Faktura>", "<Podmiot1></Podmiot1></Faktura>"), 450},
-		"from tomorrow":          {fa3{date: "2026-11-24"}.xml(), 450},
-		"other seller":           {fa3{seller: otherNIP}.xml(), 410},
-		"attachment":             {fa3{extra: "<Zalacznik></Zalacznik>"}.xml(), 415},
-		"larger than 1 MB":       {fa3{extra: "<Stopka>" + strings.Repeat("x", 1_000_000) + "</Stopka>"}.xml(), 430},
-		"good":                   {fa3{number: "GOOD"}.xml(), 200},
+		"BOM":                     {append([]byte("\xef\xbb\xbf"), fa3{}.xml()...), 430},
+		"other encoding":          {fa3{head: `<?xml version="1.0" encoding="windows-1250"?>`}.xml(), 430},
+		"no XML":                  {[]byte("dear sirs"), 430},
+		"cut":                     {fa3{}.xml()[:400], 430},
+		"two roots":               {append(fa3{}.xml(), "<x/>"...), 430},
+		"invalid bytes":           {replaced("Beta", "B\xff"), 450},
+		"doctype":                 {fa3{head: `<!DOCTYPE Faktura>`}.xml(), 450},
+		"processing instruction":  {fa3{head: `<?xml-stylesheet href="a"?>`}.xml(), 450},
+		"discouraged character":   {replaced("Beta", "B\u0086"), 450},
+		"other namespace":         {replaced("13775", "12648"), 450},
+		"other form":              {replaced("FA (3)", "FA (2)"), 450},
+		"blank before prolog":     {append([]byte("\n"), fa3{}.xml()...), 430},
+		"second prolog":           {fa3{extra: `<?xml version="1.0"?>`}.xml(), 430},
+		"section of no namespace": {replaced("<Fa>", `<Fa xmlns="">`), 450},
+		"undeclared prefix":       {replaced("<P_16>2</P_16>", "<x:P_16>2</x:P_16>"), 450},
+		"amount with exponent":    {replaced("<P_15>1230.00", "<P_15>1.23e3"), 450},
+		"amount of three places":  {replaced("<P_15>1230.00", "<P_15>1230.001"), 450},
+		"no number":               {replaced("<P_2>R</P_2>", ""), 450},
+		"no JST":                  {replaced("<JST>2</JST>", ""), 450},
+		"unknown kind":            {replaced(">VAT<", ">TAV<"), 450},
+		"wrong order":             {replaced("</Faktura>", "<Podmiot1></Podmiot1></Faktura>"), 450},
+		"from tomorrow":           {fa3{date: "2026-11-24"}.xml(), 450},
+		"other seller":            {fa3{seller: otherNIP}.xml(), 410},
+		"attachment":              {fa3{extra: "<Zalacznik></Zalacznik>"}.xml(), 415},
+		"larger than 1 MB":        {fa3{extra: "<Stopka>" + strings.Repeat("x", 1_000_000) + "</Stopka>"}.xml(), 430},
+		"good":                    {fa3{number: "GOOD"}.xml(), 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := w.open(access)
@@ -149,6 +155,23 @@ func TestSendInvoice_decidesByTheRules(t *testing.T) {
 			assert.Equal(t, 445, statusCode(s.session()), "no good invoice")
 		})
 	}
+}
+
+func TestSession_withABrokenKeyDoesNotEndBeforeItsInvoices(t *testing.T) {
+	w := newWorld(t, nil)
+	s := &sender{world: w, access: w.login(testNIP), key: make([]byte, 32)}
+	a := w.do(http.MethodPost, "/sessions/online", s.access, w.openBody(s.key, make([]byte, 8)))
+	require.Equal(t, 201, a.status)
+	s.ref, s.iv = a.json(t)["referenceNumber"].(string), make([]byte, 16)
+	w.clock.Advance(900 * time.Millisecond)
+	w.disturb(faultStuck, nil)
+	refs := []string{s.send(fa3{number: "1"}.xml()), s.send(fa3{number: "2"}.xml())}
+	w.clock.Advance(100 * time.Millisecond)
+	assert.Equal(t, 415, statusCode(s.session()))
+	for _, ref := range refs {
+		assert.Equal(t, 405, statusCode(s.invoice(ref)), "#334: first the invoices, then the session")
+	}
+	assert.EqualValues(t, 2, s.session()["failedInvoiceCount"])
 }
 
 func TestSendInvoice_findsDuplicates(t *testing.T) {

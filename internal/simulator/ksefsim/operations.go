@@ -27,12 +27,12 @@ func (s *Simulator) operations() []*operation {
 func (s *Simulator) authOperations() []*operation {
 	return []*operation{
 		{name: opKeys, open: true, group: groupPublic, handle: s.publicKeys},
-		{name: "POST /auth/challenge", open: true, group: groupPublic, handle: s.challenge},
+		{name: opChallenge, open: true, group: groupPublic, handle: s.challenge},
 		{name: opXAdES, open: true, group: groupPublic, maxBody: maxAuthBody, handle: s.authenticateXAdES},
 		{name: opTokenLogin, open: true, group: groupPublic, handle: s.authenticateToken},
 		{name: "GET /auth/{ref}", kinds: pending, group: groupPublic, handle: s.authStatus},
 		{name: "POST /auth/token/redeem", kinds: pending, group: groupPublic, handle: s.redeem},
-		{name: "POST /auth/token/refresh", kinds: []tokenKind{refreshToken}, group: groupPublic, handle: s.refresh},
+		{name: opRefresh, kinds: []tokenKind{refreshToken}, group: groupPublic, handle: s.refresh},
 		{name: "GET /auth/sessions", kinds: access, group: groupOther, handle: s.listAuthSessions},
 		{name: "DELETE /auth/sessions/{ref}", kinds: access, group: groupOther, handle: s.revokeSession},
 		{name: "DELETE /auth/sessions/current", kinds: []tokenKind{accessToken, refreshToken}, group: groupOther, handle: s.revokeCurrent},

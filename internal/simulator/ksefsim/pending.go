@@ -31,8 +31,8 @@ type sentInvoice struct {
 	forced         *forcedVerdict
 	stuck, forEver bool // by a fault
 
-	selfDuplicate, wrongOriginal bool // by faults
-	lateBy                       time.Duration
+	selfDuplicate bool // by a fault
+	lateBy        time.Duration
 
 	code       int // 0 until decided
 	details    []string
@@ -88,6 +88,9 @@ func (s *Simulator) enter(c *call, i *sentInvoice, now time.Time) {
 		}
 		i.dueAt = i.dueAt.Add(time.Duration(v.DelaySeconds * float64(time.Second) / s.cfg.TimeScale))
 	}
+	if end := s.keyFoundBroken(n); n.batch == nil && n.keyBroken && (i.stuck || i.dueAt.After(end)) {
+		i.stuck, i.dueAt = false, end // a session never ends before its invoices
+	}
 	s.pending.add(i)
 	s.submissions = append(s.submissions, i)
 }
@@ -98,7 +101,7 @@ func (s *Simulator) disturb(c *call, i *sentInvoice) {
 		i.stuck, i.forEver = true, f.Seconds < 0
 		i.dueAt = i.dueAt.Add(max(s.delay(f), 0))
 	}
-	if f := c.strike(faultForeign); f != nil && s.judge(i).code == invoiceAccepted {
+	if s.faults.ordered(faultForeign) && s.judge(i).code == invoiceAccepted && c.strike(faultForeign) != nil {
 		s.acceptElsewhere(i)
 	}
 	if f := c.strike(faultCancelled); f != nil {
@@ -108,7 +111,6 @@ func (s *Simulator) disturb(c *call, i *sentInvoice) {
 		i.lateBy = s.delay(f)
 	}
 	i.selfDuplicate = c.strike(faultSelfDuplicate) != nil
-	i.wrongOriginal = c.strike(faultWrongOriginal) != nil
 }
 
 // waitingLine holds the invoices that are not decided yet. Asking it whether
@@ -133,18 +135,22 @@ func (l *waitingLine) put(i *sentInvoice) {
 	heap.Push(&l.due, i)
 }
 
-// next takes out the earliest invoice that is due and whose number is not
-// held, or gives nil.
+// next takes out the earliest invoice that is due and that nothing holds, or
+// gives nil.
 func (l *waitingLine) next(now time.Time, held map[string]bool) *sentInvoice {
 	for len(l.due) > 0 && !l.due[0].dueAt.After(now) {
 		i := heap.Pop(&l.due).(*sentInvoice)
-		if i.invoice.number == "" || !held[i.invoice.number] {
+		if !held[i.invoice.number] || i.lost() {
 			return i
 		}
 		l.held = append(l.held, i)
 	}
 	return nil
 }
+
+// lost says whether the invoice goes down with its session: nothing holds it
+// then.
+func (i *sentInvoice) lost() bool { return i.forced != nil && i.forced.Code == invoiceCancelled }
 
 // release lets the invoices of a number go on that are held or stuck.
 func (l *waitingLine) release(number string, now time.Time) {

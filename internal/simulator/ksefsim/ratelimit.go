@@ -40,6 +40,9 @@ const (
 // unlimited is what GET /rate-limits shows when no quota is enforced.
 const unlimited = 1_000_000
 
+// noLimit is a quota under which nothing is counted.
+var noLimit = RateLimit{unlimited, unlimited, unlimited}
+
 // RateLimit is a quota: three sliding windows that hold at once. A value that
 // is not positive means no limit in that window.
 type RateLimit struct {
@@ -80,7 +83,7 @@ func limitsNamed(name string) (map[string]RateLimit, error) {
 		}
 	case LimitsOff:
 		for group := range limits {
-			limits[group] = RateLimit{unlimited, unlimited, unlimited}
+			limits[group] = noLimit
 		}
 	default:
 		return nil, fmt.Errorf("limits %q: must be %q, %q or %q", name, LimitsProduction, LimitsTenfold, LimitsOff)
@@ -104,9 +107,11 @@ func withGroups(limits, groups map[string]RateLimit) (map[string]RateLimit, erro
 type limiter struct {
 	scale float64
 
-	initial map[string]RateLimit
+	initial     map[string]RateLimit
+	initialName string
 
 	mu        sync.Mutex
+	name      string // of the quotas that hold for everybody
 	standard  map[string]RateLimit
 	byContext map[string]map[string]RateLimit // where a context has its own
 	seen      map[string]*requests
@@ -117,10 +122,11 @@ type limiter struct {
 type requests struct {
 	accepted []time.Time // in the longest window, oldest first
 	until    time.Time   // blocked until then
+	grown    time.Time   // when the block began or became longer
 }
 
-func newLimiter(limits map[string]RateLimit, scale float64) *limiter {
-	return &limiter{initial: limits, standard: limits, scale: scale, seen: map[string]*requests{}, byContext: map[string]map[string]RateLimit{}}
+func newLimiter(name string, limits map[string]RateLimit, scale float64) *limiter {
+	return &limiter{initialName: name, name: name, initial: limits, standard: limits, scale: scale, seen: map[string]*requests{}, byContext: map[string]map[string]RateLimit{}}
 }
 
 func (l *limiter) window(d time.Duration) time.Duration {
@@ -148,20 +154,24 @@ func (l *limiter) override(context string, limits map[string]RateLimit) {
 }
 
 // replace changes the quotas of everybody.
-func (l *limiter) replace(limits map[string]RateLimit) {
+func (l *limiter) replace(name string, limits map[string]RateLimit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.standard = limits
+	l.name, l.standard = name, limits
+}
+
+// called gives the name of the quotas that hold for everybody.
+func (l *limiter) called() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.name
 }
 
 // quota finds the limit of an operation and the key under which its requests
 // count.
 func (l *limiter) quota(context, ip string, op *operation) (limit RateLimit, key string, known bool) {
-	if op.group == groupPublic || context == "" {
-		if l.standard[groupOther].PerSecond == unlimited {
-			return limit, "", false
-		}
-		return RateLimit{PerSecond: 60}, ip + " public " + op.name, true
+	if op.group == groupPublic {
+		return publicLimit, ip + " public " + op.name, !l.off()
 	}
 	limit, known = l.byContext[context][op.group]
 	if !known {
@@ -171,7 +181,24 @@ func (l *limiter) quota(context, ip string, op *operation) (limit RateLimit, key
 	if op.group == groupOther {
 		key += " " + op.name
 	}
-	return limit, key, known
+	return limit, key, known && limit != noLimit
+}
+
+// publicLimit is the quota of calls without a log-in, for each address.
+var publicLimit = RateLimit{PerSecond: 60, PerMinute: -1, PerHour: -1}
+
+// off says whether nobody's requests are counted. The lock must be held.
+func (l *limiter) off() bool { return l.standard[groupOther] == noLimit }
+
+// anonymous is the quota of calls without a log-in, as GET /rate-limits shows
+// it: -1 means that there is none.
+func (l *limiter) anonymous() RateLimit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.off() {
+		return RateLimit{-1, -1, -1}
+	}
+	return publicLimit
 }
 
 // admit lets a request pass or answers 429. A refused request takes no place,
@@ -197,12 +224,15 @@ func (l *limiter) admit(context, ip string, op *operation, now time.Time) error 
 		r.accepted = r.accepted[1:]
 	}
 	if left := r.until.Sub(now); left > 0 {
-		r.until = now.Add(min(left+max(left/2, l.window(time.Second)), l.window(time.Hour)))
+		// Once a second: what was under way when the block began does not ignore it.
+		if now.Sub(r.grown) >= l.window(time.Second) {
+			r.until, r.grown = now.Add(min(left+max(left/2, l.window(time.Second)), l.window(time.Hour))), now
+		}
 		return tooMany("Blokada trwa, a żądania ją przedłużają.", r.until.Sub(now))
 	}
 	wait, reason := l.wait(r.accepted, limit, now)
 	if wait > 0 {
-		r.until = now.Add(wait)
+		r.until, r.grown = now.Add(wait), now
 		return tooMany(reason, wait)
 	}
 	r.accepted = append(r.accepted, now)
@@ -264,14 +294,14 @@ func (l *limiter) forget() {
 func (l *limiter) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.standard = l.initial
+	l.name, l.standard = l.initialName, l.initial
 	l.seen, l.byContext = map[string]*requests{}, map[string]map[string]RateLimit{}
 }
 
 // rateLimits answers GET /rate-limits with what is enforced.
 func (s *Simulator) rateLimits(c *call) (*reply, error) {
 	shown := s.limits.limitsOf(c.token.auth.context.value)
-	shown["anonymous"] = RateLimit{60, -1, -1}
+	shown["anonymous"] = s.limits.anonymous()
 	shown["global"] = RateLimit{-1, -1, -1}
 	return jsonReply(http.StatusOK, shown)
 }

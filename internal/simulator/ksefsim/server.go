@@ -97,16 +97,7 @@ func xmlReply(body []byte) *reply {
 func (s *Simulator) serve(op *operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.strikeClock(op.name)
-		f := s.faults.take(op.name)
-		var out *reply
-		if f != nil && f.before() {
-			out = f.replace(nil, r, s.now())
-		} else {
-			out = s.answer(op, r)
-			if f != nil {
-				out = f.replace(out, r, s.now())
-			}
-		}
+		out := s.disturbed(op, r)
 		s.count(op.name, out)
 		s.log.Debug("ksef simulator", "operation", op.name, "status", out.label())
 		if out.delivery != delivered && out.delivery != truncated {
@@ -134,6 +125,23 @@ func (s *Simulator) serve(op *operation) http.Handler {
 	})
 }
 
+// disturbed runs an operation and lets the faults strike that were ordered for
+// it: one instead of it, or one that takes its answer away, or all that change
+// its answer.
+func (s *Simulator) disturbed(op *operation, r *http.Request) *reply {
+	if f := s.faults.instead(op.name); f != nil {
+		return f.replace(nil, r, s.now())
+	}
+	out := s.answer(op, r)
+	if f := s.faults.afterwards(op.name, out); f != nil {
+		return f.replace(out, r, s.now())
+	}
+	for _, f := range s.faults.changes(op.name, out) {
+		out = f.replace(out, r, s.now())
+	}
+	return out
+}
+
 // label is how an answer is counted: by its status, or as what became of it.
 func (out *reply) label() string {
 	switch out.delivery {
@@ -158,7 +166,7 @@ func (s *Simulator) answer(op *operation, r *http.Request) *reply {
 	var f *failure
 	if !errors.As(err, &f) {
 		s.log.Error("ksef simulator: operation broke", "operation", op.name, "error", err)
-		f = &failure{status: http.StatusInternalServerError, detail: "Symulator zawiódł."}
+		f = &failure{status: http.StatusInternalServerError, codes: []problemCode{{code: http.StatusInternalServerError, description: "Symulator zawiódł."}}}
 	}
 	s.log.Debug("ksef simulator: refused", "operation", op.name, "reason", f.Error())
 	return f.reply(r, s.now())

@@ -81,6 +81,14 @@ func (s *Simulator) newSession(c *call, kind string, form formCode, e *encryptio
 	}, nil
 }
 
+// sentBy is the operation with which invoices come into the session.
+func (n *session) sentBy() string {
+	if n.batch != nil {
+		return opCloseBatch
+	}
+	return opSend
+}
+
 // register makes a session known. The lock must not be held.
 func (s *Simulator) register(c *call, n *session) {
 	s.lock(c.now)
@@ -90,7 +98,18 @@ func (s *Simulator) register(c *call, n *session) {
 	s.unfinished = append(s.unfinished, n)
 }
 
-// ownSession finds a session that a call may use. The lock must be held.
+// sendingSession finds a session that a call may send into or close: whoever
+// opened it may, and the owner of the context. To see others' sessions is not to
+// use them. The lock must be held.
+func (s *Simulator) sendingSession(c *call, ref string) (*session, error) {
+	n, err := s.ownSession(c, ref)
+	if err == nil && n.auth.subject != c.token.auth.subject && !s.owns(n.auth.context.nip, c.token.auth.subject) {
+		return nil, noAccess()
+	}
+	return n, err
+}
+
+// ownSession finds a session that a call may look into. The lock must be held.
 func (s *Simulator) ownSession(c *call, ref string) (*session, error) {
 	n := s.sessions[ref]
 	if n == nil || n.auth.context != c.token.auth.context {

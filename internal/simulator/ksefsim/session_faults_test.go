@@ -134,15 +134,15 @@ func TestFaultOriginalInForeignSession_cannotBeReadThere(t *testing.T) {
 	assert.Equal(t, hashBase64(fa3{number: "F"}.xml()), found[0].(map[string]any)["invoiceHash"])
 
 	w.disturb("original-in-foreign-session", map[string]any{"times": 2})
-	b := w.sendBatch(s.access, fa3{number: "1"}, fa3{number: "2", seller: otherNIP}, fa3{number: "3"})
+	b := w.sendBatch(s.access, fa3{number: "1"}, fa3{number: "2", seller: otherNIP}, fa3{number: "3"}, fa3{number: "4"})
 	w.clock.Advance(2 * stepInTests)
-	assert.Equal(t, []int{440, 410, 200}, b.codes(), "an invoice that is no good has no original")
+	assert.Equal(t, []int{440, 410, 440, 200}, b.codes(), "an invoice that is no good has no original and is no occasion")
 }
 
 func TestFaultOriginalSessionWrong_namesASessionThatDoesNotExist(t *testing.T) {
 	w := newWorld(t, nil)
 	access := w.login(testNIP)
-	w.disturb("original-session-wrong", map[string]any{"skip": 1})
+	w.disturb("original-session-wrong", nil) // the first invoice is no duplicate and no occasion
 	b := w.sendBatch(access, fa3{number: "1"}, fa3{number: "1"}, fa3{number: "1"})
 	w.clock.Advance(2 * stepInTests)
 	require.Equal(t, []int{200, 440, 440}, b.codes())
@@ -285,4 +285,18 @@ func TestReset_isSafeInTheMidstOfASession(t *testing.T) {
 	gone := young.put(1, young.parts[0])
 	assert.Equal(t, 404, gone.status)
 	assert.True(t, strings.Contains(string(gone.body), "ContainerNotFound"))
+}
+
+func TestSession_isSentIntoOnlyByWhoOpenedItOrOwnsTheContext(t *testing.T) {
+	w := newWorld(t, nil)
+	s := w.open(w.login(testNIP))
+	guest, _ := w.loginWith(personOf(t, "PNOPL-44051401359"), testNIP) // sees everything, but opened nothing
+	path := "/sessions/online/" + s.ref
+	assert.Equal(t, 200, w.do(http.MethodGet, "/sessions/"+s.ref, guest, nil).status)
+	assert.Equal(t, 403, w.do(http.MethodPost, path+"/invoices", guest, s.body(fa3{}.xml())).status)
+	assert.Equal(t, 403, w.do(http.MethodPost, path+"/close", guest, nil).status)
+	theirs := w.open(guest)
+	theirs.access = s.access
+	theirs.send(fa3{number: "by the owner"}.xml())
+	theirs.close()
 }

@@ -193,7 +193,7 @@ func New(c Config) (*Simulator, error) {
 	if s.authority, err = newAuthority(s.now()); err != nil {
 		return nil, err
 	}
-	s.limits = newLimiter(limits, c.TimeScale)
+	s.limits = newLimiter(c.Limits, limits, c.TimeScale)
 	return s, nil
 }
 

@@ -114,7 +114,7 @@ func (s *Simulator) sessionStatus(c *call) (*reply, error) {
 	if len(n.pages) > 0 {
 		doc.UPO = &upoDoc{}
 	}
-	until := c.now.Add(linkLife)
+	until := c.now.Add(linkLife).Truncate(time.Second) // a link carries whole seconds
 	for _, page := range n.pages {
 		doc.UPO.Pages = append(doc.UPO.Pages, upoPageDoc{
 			ReferenceNumber: page.ref, DownloadURL: s.link(c, n.ref, "upo", page.ref, until),
@@ -282,7 +282,7 @@ func (s *Simulator) invoiceDoc(c *call, i *sentInvoice) invoiceStatusDoc {
 	if i.record == nil {
 		return doc
 	}
-	until := c.now.Add(linkLife)
+	until := c.now.Add(linkLife).Truncate(time.Second) // a link carries whole seconds
 	doc.InvoiceNumber, doc.KSeFNumber, doc.InvoicingMode = i.invoice.number, i.record.number, i.record.mode
 	doc.AcquisitionDate = stampOrNil(i.record.acquired)
 	if !i.record.stored.After(c.now) {

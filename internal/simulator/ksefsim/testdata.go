@@ -14,6 +14,9 @@ func (s *Simulator) testdataOperations() []*operation {
 	post := func(path string, handle func(*call) error) *operation {
 		return &operation{name: "POST /testdata/" + path, open: true, group: groupPublic, handle: silent(handle)}
 	}
+	context := func(path string, handle func(*call) error) *operation {
+		return &operation{name: "POST /testdata/" + path, open: true, group: groupOther, handle: silent(handle)}
+	}
 	own := func(method, path string, handle func(*call) error) *operation {
 		return &operation{name: method + " /testdata/" + path, kinds: access, group: groupOther, handle: silent(handle)}
 	}
@@ -26,8 +29,8 @@ func (s *Simulator) testdataOperations() []*operation {
 		post("permissions/revoke", s.revokePermissions),
 		post("attachment", s.grantAttachment),
 		post("attachment/revoke", s.revokeAttachment),
-		post("context/block", s.blockContext),
-		post("context/unblock", s.unblockContext),
+		context("context/block", s.blockContext),
+		context("context/unblock", s.unblockContext),
 		own(http.MethodPut, "certificates/{serial}", s.shortenCertificate),
 		own(http.MethodPost, "rate-limits", s.setRateLimits),
 		own(http.MethodDelete, "rate-limits", s.restoreRateLimits),

@@ -3,12 +3,14 @@ package ksefsim
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -68,4 +70,24 @@ func fitsUPOSchema(t *testing.T, upo []byte) {
 	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(text, " - środowisko testowe (TE)", "", 1)), 0o600))
 	out, err := exec.CommandContext(t.Context(), tool, "--noout", "--nonet", "--schema", schema, file).CombinedOutput()
 	assert.NoError(t, err, "%s", out)
+}
+
+func TestUPO_linksLiveAsLongAsTheySay(t *testing.T) {
+	w := newWorld(t, nil)
+	w.clock.Advance(900 * time.Millisecond)
+	s := w.open(w.login(testNIP))
+	ref := s.send(fa3{}.xml())
+	s.close()
+	w.clock.Advance(2 * stepInTests)
+	page := s.session()["upo"].(map[string]any)["pages"].([]any)[0].(map[string]any)
+	doc := s.invoice(ref)
+	for link, until := range map[string]string{
+		page["downloadUrl"].(string): page["downloadUrlExpirationDate"].(string), doc["upoDownloadUrl"].(string): doc["upoDownloadUrlExpirationDate"].(string),
+	} {
+		end, err := time.Parse(time.RFC3339Nano, until)
+		require.NoError(t, err)
+		address, err := url.Parse(link)
+		require.NoError(t, err)
+		assert.Equal(t, address.Query().Get("se"), end.UTC().Format(time.RFC3339Nano))
+	}
 }

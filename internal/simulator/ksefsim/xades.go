@@ -21,6 +21,7 @@ const (
 	nsXAdES               = "http://uri.etsi.org/01903/v1.3.2#"
 	typeSignedProperties  = "http://uri.etsi.org/01903#SignedProperties"
 	maxSignedDepth        = 64
+	maxPrefixes           = 64 // more would make canonicalisation take minutes
 	maxSignatureReference = 8
 )
 
@@ -115,6 +116,9 @@ func parseSigned(document []byte) (*etree.Element, error) {
 	if duplicateAttribute(root) {
 		return nil, refuse(21001, "Powtórzony atrybut.")
 	}
+	if !countPrefixes(root, map[string]bool{}) {
+		return nil, refuse(9101, "Dokument deklaruje za dużo przestrzeni nazw.")
+	}
 	return root, nil
 }
 
@@ -127,6 +131,18 @@ func duplicateAttribute(el *etree.Element) bool {
 		seen[a.FullKey()] = true
 	}
 	return slices.ContainsFunc(el.ChildElements(), duplicateAttribute)
+}
+
+// countPrefixes notes the prefixes that a document declares and says whether
+// they are few enough.
+func countPrefixes(el *etree.Element, prefixes map[string]bool) bool {
+	for _, a := range el.Attr {
+		if a.Space == "xmlns" {
+			prefixes[a.Key] = true
+		}
+	}
+	return len(prefixes) <= maxPrefixes &&
+		!slices.ContainsFunc(el.ChildElements(), func(child *etree.Element) bool { return !countPrefixes(child, prefixes) })
 }
 
 // collect appends the elements below and including el that fit.

@@ -38,7 +38,6 @@ var digestMethods = map[string]crypto.Hash{
 	"http://www.w3.org/2007/05/xmldsig-more#sha3-256": crypto.SHA3_256,
 	"http://www.w3.org/2007/05/xmldsig-more#sha3-384": crypto.SHA3_384,
 	"http://www.w3.org/2007/05/xmldsig-more#sha3-512": crypto.SHA3_512,
-	"http://www.w3.org/2001/04/xmldsig-more#sha224":   crypto.SHA224,
 	"http://www.w3.org/2007/05/xmldsig-more#sha3-224": crypto.SHA3_224,
 }
 
