@@ -15,9 +15,9 @@ import (
 // maxControlBody bounds a request to the control API in bytes.
 const maxControlBody = 256 << 20
 
-// registerControl adds the control API: seeding, inspection, time, quotas,
-// faults and forced outcomes. It answers loopback callers only.
-func (s *Simulator) registerControl(mux *http.ServeMux) {
+// controls are the calls of the control API: seeding, inspection, time, quotas,
+// faults and forced outcomes.
+func (s *Simulator) controls() map[string]func(*http.Request) (any, error) {
 	controls := map[string]func(*http.Request) (any, error){
 		"GET /_sim/health":       s.simHealth,
 		"POST /_sim/seed":        s.simSeed,
@@ -40,11 +40,24 @@ func (s *Simulator) registerControl(mux *http.ServeMux) {
 		"POST /_sim/release":     s.simRelease,
 	}
 	maps.Copy(controls, s.authControls())
-	for pattern, handle := range controls {
+	return controls
+}
+
+// rawInvoice is the one call of the control API that answers no JSON.
+const rawInvoice = "GET /_sim/invoices/{ksefNumber}"
+
+// controlNames are all calls of the control API.
+func (s *Simulator) controlNames() []string {
+	return append(slices.Sorted(maps.Keys(s.controls())), rawInvoice)
+}
+
+// registerControl adds the control API. It answers loopback callers only.
+func (s *Simulator) registerControl(mux *http.ServeMux) {
+	for pattern, handle := range s.controls() {
 		mux.Handle(pattern, s.control(handle))
 	}
-	mux.Handle("GET /_sim/invoices/{ksefNumber}", loopbackOnly(http.HandlerFunc(s.simRaw)))
-	known := slices.Sorted(maps.Keys(controls))
+	mux.Handle(rawInvoice, loopbackOnly(http.HandlerFunc(s.simRaw)))
+	known := s.controlNames()
 	mux.Handle("/_sim/", s.control(func(r *http.Request) (any, error) {
 		return nil, fmt.Errorf("%s %s: must be one of %q", r.Method, r.URL.Path, known)
 	}))

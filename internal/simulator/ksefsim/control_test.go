@@ -255,3 +255,13 @@ func TestControl_namesWhatThereIsWhenAskedForSomethingElse(t *testing.T) {
 	}
 	assert.Equal(t, 400, w.do(http.MethodPost, "/_sim/verdict", "", map[string]any{"invoiceNumber": "V", "times": -2}).status)
 }
+
+func TestIndex_saysThatThisIsASimulatorAndWhereToGoOn(t *testing.T) {
+	w := newWorld(t, nil)
+	page := string(w.do(http.MethodGet, w.server.URL+"/", "", nil).body)
+	for _, part := range []string{"simulator", "not KSeF", w.server.URL + "/v2", "POST /_sim/faults", "POST /v2/auth/xades-signature", "TEST"} {
+		assert.Contains(t, page, part)
+	}
+	w = newWorld(t, func(c *Config) { c.Control = false })
+	assert.NotContains(t, string(w.do(http.MethodGet, w.server.URL+"/", "", nil).body), "/_sim/")
+}

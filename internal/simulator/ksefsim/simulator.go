@@ -209,8 +209,8 @@ func scaled(d, standard time.Duration, scale float64) time.Duration {
 	return time.Duration(float64(d) / scale)
 }
 
-// Handler serves the API under /v2, the storage links under /storage/ and,
-// with Config.Control, the control API under /_sim/.
+// Handler serves the API under /v2, the storage links under /storage/, a page
+// of text at / and, with Config.Control, the control API under /_sim/.
 func (s *Simulator) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, op := range s.operations() {
@@ -222,6 +222,7 @@ func (s *Simulator) Handler() http.Handler {
 	mux.Handle("/", s.serve(&operation{name: "unknown", open: true, handle: func(c *call) (*reply, error) {
 		return nil, &failure{status: http.StatusNotFound, detail: "No such resource: " + c.r.Method + " " + c.r.URL.Path}
 	}}))
+	mux.HandleFunc("GET /{$}", s.index)
 	if s.cfg.Control {
 		s.registerControl(mux)
 	}
