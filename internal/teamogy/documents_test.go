@@ -86,6 +86,14 @@ func TestCreate_namesTheStatusThatTeamogyMayNotKnow(t *testing.T) {
 	assert.Equal(t, Invalid, kindOfError(t, err))
 }
 
+func TestCreate_doesNotBlameTheStatusForAnotherRefusal(t *testing.T) {
+	_, err := fixed(t, 400, nil, `{"message":"companyId is missing"}`).CreatePurchaseInvoice(background(), sampleInvoice())
+	assert.Equal(t, Invalid, kindOfError(t, err))
+	for _, part := range []string{"companyId is missing", "a company is required", "the owner", "a property", `"IMPORTED"`} {
+		assert.ErrorContains(t, err, part)
+	}
+}
+
 func TestCreate_readsTheShapesOfItsAnswer(t *testing.T) {
 	for _, answer := range []string{`{"id":9,"number":"N"}`, `9`, `"9"`, `{"data":{"id":"9"}}`, `[{"id":9}]`, `{"documentId":9}`, `{"data":9}`} {
 		c := served(t, func(w http.ResponseWriter, r *http.Request) {

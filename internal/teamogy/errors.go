@@ -23,8 +23,9 @@ const (
 	QuotaLocal Kind = "QuotaLocal"
 	// Invalid is HTTP 400, 409, 413 or 422, or a value that we refuse to send: Teamogy will not take it as it stands.
 	Invalid Kind = "Invalid"
-	// UnknownStatus is an HTTP 400 or 422 to a create or patch that set a status. Teamogy's error bodies are not
-	// documented, so it may be another field; Error.DocumentStatus and Error.Body tell a person where to look.
+	// UnknownStatus is an HTTP 400 or 422 to a create or patch that set a status, with an answer that speaks of it.
+	// Teamogy's error bodies are not documented, so it may be something else all the same; Error.Detail lists what, and
+	// Error.DocumentStatus and Error.Body tell a person where to look.
 	UnknownStatus Kind = "UnknownStatus"
 	// NotFound is HTTP 404, or an answer that holds no object.
 	NotFound Kind = "NotFound"
@@ -107,13 +108,11 @@ func (e *Error) explanation() string {
 	case Unauthorized:
 		return "the API key was not accepted: check the key and the addresses it is allowed from"
 	case Forbidden:
-		return "the API key's user lacks a right: check its groups and the key's method and URL limits"
+		return "the API key's user lacks a right: check its groups, and the key's limits of addresses, methods and URLs"
 	case RateLimited:
 		return "Teamogy's request quota is used up"
 	case QuotaLocal:
 		return "our own request quota is used up for now, no request was made"
-	case UnknownStatus:
-		return fmt.Sprintf("Teamogy refused it; most likely the status %q is not configured there", e.DocumentStatus)
 	case NotFound:
 		return "there is no such object in this unit"
 	case Server:
@@ -124,6 +123,12 @@ func (e *Error) explanation() string {
 		return "the answer does not come from the API: check TEAMOGY_URL"
 	}
 	return "Teamogy refused it"
+}
+
+// speaksOf says whether the server's answer names a status or the word. It decides only on the words of the error.
+func (e *Error) speaksOf(documentStatus string) bool {
+	body := strings.ToLower(e.Body)
+	return strings.Contains(body, "status") || strings.Contains(body, strings.ToLower(documentStatus))
 }
 
 // mayHaveHappened says whether a POST or PATCH that failed so may have been carried out.

@@ -72,12 +72,28 @@ func (c *Client) get(ctx context.Context, operation, name string, query []parame
 // write sends a POST or PATCH. documentStatus is the status that it sets, for the error when Teamogy refuses it.
 func (c *Client) write(ctx context.Context, operation, method, name string, query []parameter, body any, documentStatus string) ([]byte, error) {
 	answer, err := c.send(ctx, operation, method, c.endpoint(name, query), encode(body))
-	if e, ok := AsError(err); ok && documentStatus != "" && e.Kind == Invalid &&
-		(e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity) {
-		e.Kind = UnknownStatus
-		e.DocumentStatus = documentStatus
+	if e, ok := AsError(err); ok && e.Kind == Invalid && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity) {
+		e.Detail = refusalDetail(method, documentStatus)
+		if documentStatus != "" && e.speaksOf(documentStatus) {
+			e.Kind, e.DocumentStatus = UnknownStatus, documentStatus
+		}
 	}
 	return answer, err
+}
+
+// refusalDetail lists what a refused document may be refused for. Which of them it is, only Teamogy's own words say,
+// whose form is not documented.
+func refusalDetail(method, documentStatus string) string {
+	var reasons []string
+	if documentStatus != "" {
+		reasons = append(reasons, fmt.Sprintf("the status %q is not configured", documentStatus))
+	}
+	if method == http.MethodPost {
+		reasons = append(reasons, "the type is not configured", "the owner or a participant does not exist",
+			"a company is required or does not exist")
+	}
+	reasons = append(reasons, "a property is not configured or has another type than the field map says")
+	return "Teamogy refused it; see what it said. Perhaps " + strings.Join(reasons, ", or ")
 }
 
 // send makes one request within the quota and judges the answer.
