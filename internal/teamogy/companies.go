@@ -119,7 +119,7 @@ func (c *Client) companyByFilter(ctx context.Context, operation, nip string) (Co
 // isUnsupported says whether an error may mean that the tenant has no such look-up, or a key without access to it.
 func (c *Client) isUnsupported(err error) bool {
 	e, ok := AsError(err)
-	return ok && (e.Kind == Invalid || e.Kind == NotFound || e.Kind == Forbidden || e.Status == 500 || e.Status == 501)
+	return ok && (e.refused() || e.Kind == NotFound || e.Kind == Forbidden || e.Status == 500 || e.Status == 501)
 }
 
 func (c *Client) hasOtherWay(way string) bool {

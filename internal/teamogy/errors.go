@@ -3,6 +3,7 @@ package teamogy
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -16,7 +17,7 @@ const (
 	Unauthorized Kind = "Unauthorized"
 	// Forbidden is HTTP 403: the programmatic user or its API key lacks a right.
 	Forbidden Kind = "Forbidden"
-	// RateLimited is HTTP 429, or a 403 that speaks of a quota. The bucket is closed until Error.RetryAfter has passed.
+	// RateLimited is HTTP 429, a 403 that speaks of a quota, or any other 4xx with Retry-After. The bucket is closed until Error.RetryAfter has passed.
 	RateLimited Kind = "RateLimited"
 	// QuotaLocal means that our own bucket would have kept the call waiting longer than its context (or 20 s)
 	// allows. No request was made; come back after Error.RetryAfter.
@@ -90,11 +91,24 @@ func (e *Error) Error() string {
 		b.WriteString(": ")
 		b.WriteString(e.cause.Error())
 	}
-	if text := strings.Join(strings.Fields(e.Body), " "); text != "" && e.Kind != Gateway {
+	if text := strings.Join(strings.Fields(e.said()), " "); text != "" {
 		b.WriteString("; Teamogy said: ")
 		b.WriteString(cut(text, 300))
 	}
 	return b.String()
+}
+
+var htmlMarkup = regexp.MustCompile(`(?is)<(script|style)\b.*?(</(script|style)>|$)|<[^>]*(>|$)`)
+
+// said is the server's answer; of a page that came with an error only its words, and of any other page nothing.
+func (e *Error) said() string {
+	switch {
+	case e.Kind != Gateway:
+		return e.Body
+	case e.Status < 400:
+		return ""
+	}
+	return htmlMarkup.ReplaceAllString(e.Body, " ")
 }
 
 // Unwrap gives the cause of a Network error, for instance context.DeadlineExceeded.
@@ -123,6 +137,13 @@ func (e *Error) explanation() string {
 		return "the answer does not come from the API: check TEAMOGY_URL"
 	}
 	return "Teamogy refused it"
+}
+
+// refused says whether the server would not take the request as it stands: a 4xx that is about neither key nor quota,
+// also one whose body is a page. Of a page one cannot tell whether it comes from the API, so this may lead to another
+// way of asking, and never to the belief that something does not exist.
+func (e *Error) refused() bool {
+	return e.Kind == Invalid || e.Kind == Gateway && e.Status >= 400 && e.Status < 500
 }
 
 // speaksOf says whether the server's answer names a status or the word. It decides only on the words of the error.

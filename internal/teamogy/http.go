@@ -184,6 +184,8 @@ func kindOf(r *http.Response, html bool, body string) Kind {
 		return Unauthorized
 	case status == http.StatusForbidden && isQuota(r.Header, body):
 		return RateLimited
+	case status >= 400 && status < 500 && r.Header.Get("Retry-After") != "":
+		return RateLimited
 	case status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooEarly:
 		return Server
 	case status < 400 || html:
