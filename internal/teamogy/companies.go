@@ -105,7 +105,7 @@ func (c *Client) companyByFilter(ctx context.Context, operation, nip string) (Co
 	}
 	q := c.companyQuery(view)
 	q.filter = strings.ReplaceAll(c.fields.Companies.Filter, "{nip}", nip)
-	q.pageSize = min(c.fields.PageSize, 50) // a filter that is ignored shows on one page
+	q.pageSize = min(c.pageSize(), 50) // a filter that is ignored shows on one page
 	page, err := c.readPage(ctx, operation, q)
 	if err != nil {
 		if c.isUnsupported(err) && c.hasOtherWay(lookupFilter) {

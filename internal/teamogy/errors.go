@@ -182,6 +182,11 @@ func isKind(err error, kinds ...Kind) bool {
 	return false
 }
 
+func isRefused(err error) bool {
+	e, ok := AsError(err)
+	return ok && e.refused()
+}
+
 // cut shortens s to at most n bytes without splitting a character.
 func cut(s string, n int) string {
 	if len(s) <= n {
