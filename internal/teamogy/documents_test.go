@@ -3,6 +3,7 @@ package teamogy
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -115,6 +116,26 @@ func TestCreate_readsTheShapesOfItsAnswer(t *testing.T) {
 		_, inDoubt := c.received.doubtUntil(wantedNumber)
 		assert.True(t, inDoubt, "it was created")
 	}
+}
+
+func TestCreate_looksForTheDocumentThatTheAnswerDoesNotName(t *testing.T) {
+	f := newTenant(t)
+	c := served(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			f.ServeHTTP(w, r)
+			return
+		}
+		f.ServeHTTP(httptest.NewRecorder(), r)
+		w.WriteHeader(http.StatusCreated)
+	})
+	d, err := c.CreatePurchaseInvoice(background(), sampleInvoice())
+	require.NoError(t, err)
+	assert.Equal(t, int64(101), d.ID)
+	again, found, err := c.FindDocumentByKSeFNumber(background(), wantedNumber)
+	require.NoError(t, err)
+	assert.True(t, found)
+	assert.Equal(t, d.ID, again.ID)
+	assert.Equal(t, 1, f.seen("POST"))
 }
 
 func TestCreate_saysWhenTeamogyDidNotKeepTheNumber(t *testing.T) {
