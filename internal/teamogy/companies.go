@@ -243,7 +243,7 @@ func (c *Client) companiesWith(nip string, rows []object, suppliers bool) []comp
 
 func (c *Client) enabledCompany(row object, supplier bool) (companyRow, bool) {
 	id, ok := row.id(c.fields.Columns.ID)
-	if !ok || row.flag(c.fields.Columns.Disabled) {
+	if !ok || row.flag(c.fields.Columns.Disabled, "isDisabled") { // an entity has the documented name
 		return companyRow{}, false
 	}
 	// The flag's name is not documented; either of these is taken where it comes without being asked for.

@@ -96,8 +96,13 @@ func refusalDetail(method, documentStatus string) string {
 	return "Teamogy refused it; see what it said. Perhaps " + strings.Join(reasons, ", or ")
 }
 
-// send makes one request within the quota and judges the answer.
+// send makes one request with the API key, within the quota, and judges the answer.
 func (c *Client) send(ctx context.Context, operation, method string, u *url.URL, body []byte) ([]byte, error) {
+	return c.sendAs(ctx, operation, method, u, body, c.authorize)
+}
+
+// sendAs is send with another Authorization, or with none.
+func (c *Client) sendAs(ctx context.Context, operation, method string, u *url.URL, body []byte, authorization string) ([]byte, error) {
 	done, err := c.bucket.acquire(ctx, priorityOf(ctx))
 	if err != nil {
 		if e, ok := AsError(err); ok {
@@ -118,7 +123,9 @@ func (c *Client) send(ctx context.Context, operation, method string, u *url.URL,
 	for name, value := range c.fields.Headers {
 		request.Header.Set(name, value)
 	}
-	request.Header.Set("Authorization", c.authorize)
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Content-Type", "application/json")
 

@@ -88,6 +88,9 @@ func (c *Client) readRows(ctx context.Context, operation string, q viewQuery, si
 	}
 	query = append(query, parameter{c.fields.Query.Limit, strconv.Itoa(size)}, parameter{c.fields.Query.Offset, strconv.Itoa(q.offset)})
 	answer, err := c.get(ctx, operation, "views/"+q.view, query)
+	if e, ok := AsError(err); ok && e.Kind == NotFound {
+		e.Detail = fmt.Sprintf("there is no view %s in this unit: correct views in the field map", q.view)
+	}
 	if err != nil {
 		return viewPage{}, err
 	}
