@@ -91,7 +91,7 @@ var ErrorTypes = []ErrorType{
 	{ErrTeamogyToken, Configuration, "Teamogy refuses the API key.", "Put a valid API key in place, and allow this machine's IP address in Teamogy."},
 	{ErrTeamogyPermission, Configuration, "The user of the Teamogy API key lacks a right.", "Give the programmatic user the rights of the set-up page: view companies, create received and edit issued invoices."},
 	{ErrTeamogyStatus, Configuration, "Teamogy does not know a document status of the settings.", "Create the status in Teamogy, or correct the RECEIVE_STATUS or SEND_..._STATUS that the message names."},
-	{ErrTeamogyRefused, Configuration, "Teamogy refuses a request.", "Check owner, process, participants and field map against the answer in the message."},
+	{ErrTeamogyRefused, Configuration, "Teamogy refuses a request.", "Check owner, company, process, participants and field map against the answer in the message."},
 	{ErrSecretUnusable, Configuration, "The deployment's session secret cannot be read or is not the one that was used.", "Restore SESSION_SECRET_FILE; all workers need the same one."},
 	{ErrKSeFUnavailable, Transient, "KSeF or the way to it does not answer properly.", "Nothing: it is tried again. If it lasts for hours, look at KSeF's status page and the network."},
 	{ErrKSeFQuota, Transient, "KSeF's request limit is used up for now.", "Nothing: it goes on when KSeF allows. If it happens often, see who else uses this NIP from this IP address."},

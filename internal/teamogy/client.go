@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -66,6 +67,7 @@ type Client struct {
 	companies companyCache
 	received  receivedIndex
 	patching  patchKnowledge
+	rowsTaken atomic.Int64 // rows of a page, where Teamogy refuses FieldMap.PageSize
 }
 
 // New checks the options and makes a client; it makes no request.

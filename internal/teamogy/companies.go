@@ -105,7 +105,7 @@ func (c *Client) companyByFilter(ctx context.Context, operation, nip string) (Co
 	}
 	q := c.companyQuery(view)
 	q.filter = strings.ReplaceAll(c.fields.Companies.Filter, "{nip}", nip)
-	q.pageSize = min(c.fields.PageSize, 50) // a filter that is ignored shows on one page
+	q.pageSize = min(c.pageSize(), 50) // a filter that is ignored shows on one page
 	page, err := c.readPage(ctx, operation, q)
 	if err != nil {
 		if c.isUnsupported(err) && c.hasOtherWay(lookupFilter) {
@@ -119,7 +119,7 @@ func (c *Client) companyByFilter(ctx context.Context, operation, nip string) (Co
 // isUnsupported says whether an error may mean that the tenant has no such look-up, or a key without access to it.
 func (c *Client) isUnsupported(err error) bool {
 	e, ok := AsError(err)
-	return ok && (e.Kind == Invalid || e.Kind == NotFound || e.Kind == Forbidden || e.Status == 500 || e.Status == 501)
+	return ok && (e.refused() || e.Kind == NotFound || e.Kind == Forbidden || e.Status == 500 || e.Status == 501)
 }
 
 func (c *Client) hasOtherWay(way string) bool {
@@ -243,7 +243,7 @@ func (c *Client) companiesWith(nip string, rows []object, suppliers bool) []comp
 
 func (c *Client) enabledCompany(row object, supplier bool) (companyRow, bool) {
 	id, ok := row.id(c.fields.Columns.ID)
-	if !ok || row.flag(c.fields.Columns.Disabled) {
+	if !ok || row.flag(c.fields.Columns.Disabled, "isDisabled") { // an entity has the documented name
 		return companyRow{}, false
 	}
 	// The flag's name is not documented; either of these is taken where it comes without being asked for.

@@ -1,6 +1,8 @@
 package teamogy
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,6 +125,26 @@ func TestFindCompanyByNIP_usesAConfiguredFilterAndPath(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, int64(11), got.ID)
 	assert.Equal(t, []string{"GET views/companies.supplier"}, f.requests)
+}
+
+func TestFindCompanyByNIP_goesOnWhenTheLookUpIsRefusedWithAPage(t *testing.T) {
+	for _, status := range []int{400, 404} {
+		f := newTenant(t)
+		f.companies = []map[string]any{company(11, "Alfa", "526-587-76-35")}
+		c := served(t, func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/companies") && r.URL.Query().Has("registration") {
+				w.Header().Set("Content-Type", "text/html")
+				w.WriteHeader(status)
+				return
+			}
+			f.ServeHTTP(w, r)
+		})
+		got, err := c.FindCompanyByNIP(background(), nip)
+		require.NoError(t, err)
+		assert.Equal(t, int64(11), got.ID)
+	}
+	_, err := fixed(t, 404, map[string]string{"Content-Type": "text/html"}, "").FindCompanyByNIP(background(), nip)
+	assert.Equal(t, Gateway, kindOfError(t, err), "a wrong address is not taken for a company that is not there")
 }
 
 func TestFindCompanyByNIP_isAnErrorWhenItCannotBeTold(t *testing.T) {

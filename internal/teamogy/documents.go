@@ -1,6 +1,7 @@
 package teamogy
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -100,6 +101,9 @@ func (c *Client) Document(ctx context.Context, id int64) (Document, error) {
 		return Document{}, err
 	}
 	found, ok := objects(answer, c.fields.Columns.ID)
+	if !ok && len(bytes.TrimSpace(answer)) == 0 {
+		return Document{}, badAnswer(operation, "the answer is empty: perhaps the document was deleted in Teamogy")
+	}
 	if !ok {
 		return Document{}, badAnswer(operation, "the answer is not a document")
 	}
@@ -119,12 +123,12 @@ func (c *Client) Document(ctx context.Context, id int64) (Document, error) {
 	return Document{}, badAnswer(operation, "the answer holds other documents than the one asked for")
 }
 
-// document reads an entity or a view's row.
+// document reads an entity or a view's row. Views may have names of their own; an entity has the documented ones.
 func (c *Client) document(o object) Document {
 	d := Document{
-		Number:      o.text(c.fields.Columns.Number, "registrationNumber"),
-		Type:        o.text(c.fields.Columns.Type),
-		Status:      o.text(c.fields.Columns.Status),
+		Number:      o.text(c.fields.Columns.Number, "number", "registrationNumber"),
+		Type:        o.text(c.fields.Columns.Type, "type"),
+		Status:      o.text(c.fields.Columns.Status, "status"),
 		CompanyName: o.text("companyName", "company"),
 		Properties:  o.inner("properties"),
 	}
@@ -155,7 +159,8 @@ func (c *Client) propertyText(o object, p Property) string {
 }
 
 // CreatePurchaseInvoice creates a received invoice's document. It is not idempotent: call FindDocumentByKSeFNumber
-// before it, and again before every repeat. An error of Kind Network, Server, Gateway or BadAnswer may come after
+// before it, and again before every repeat. Where the answer does not name the document, it is looked for at once. An
+// error of Kind Network, Server, Gateway or BadAnswer may come after
 // the document was created.
 //
 // The first documents are read back until one has shown that Teamogy keeps the KSeF number, because finding the
@@ -180,12 +185,23 @@ func (c *Client) CreatePurchaseInvoice(ctx context.Context, n NewPurchaseInvoice
 	created, ok := c.saved(answer)
 	if !ok {
 		c.doubt(n.KSeFNumber)
-		return Document{}, badAnswer(operation, "the document was created, but the answer does not name its id")
+		return c.createdUnnamed(ctx, operation, n.KSeFNumber)
 	}
 	created.Type, created.Status, created.CompanyID = body.Type, n.Status, n.CompanyID
 	created.KSeFNumber = n.KSeFNumber
 	c.received.created(n.KSeFNumber, created.ID)
 	return created, c.proveSaved(ctx, operation, created)
+}
+
+// createdUnnamed looks for a document that was created by an answer without its id. One that the view does not show yet
+// stays in doubt: a repeat will look again before it creates.
+func (c *Client) createdUnnamed(ctx context.Context, operation, ksefNumber string) (Document, error) {
+	d, found, err := c.FindDocumentByKSeFNumber(ctx, ksefNumber)
+	if err != nil || !found {
+		return Document{}, badAnswer(operation, "the document was created, but the answer does not name its id, and it cannot be found yet")
+	}
+	c.received.created(ksefNumber, d.ID)
+	return d, nil
 }
 
 // saved reads the answer to a POST or PATCH: the id, alone or with the number.

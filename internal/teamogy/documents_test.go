@@ -3,6 +3,7 @@ package teamogy
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -86,6 +87,14 @@ func TestCreate_namesTheStatusThatTeamogyMayNotKnow(t *testing.T) {
 	assert.Equal(t, Invalid, kindOfError(t, err))
 }
 
+func TestCreate_doesNotBlameTheStatusForAnotherRefusal(t *testing.T) {
+	_, err := fixed(t, 400, nil, `{"message":"companyId is missing"}`).CreatePurchaseInvoice(background(), sampleInvoice())
+	assert.Equal(t, Invalid, kindOfError(t, err))
+	for _, part := range []string{"companyId is missing", "a company is required", "the owner", "a property", `"IMPORTED"`} {
+		assert.ErrorContains(t, err, part)
+	}
+}
+
 func TestCreate_readsTheShapesOfItsAnswer(t *testing.T) {
 	for _, answer := range []string{`{"id":9,"number":"N"}`, `9`, `"9"`, `{"data":{"id":"9"}}`, `[{"id":9}]`, `{"documentId":9}`, `{"data":9}`} {
 		c := served(t, func(w http.ResponseWriter, r *http.Request) {
@@ -107,6 +116,26 @@ func TestCreate_readsTheShapesOfItsAnswer(t *testing.T) {
 		_, inDoubt := c.received.doubtUntil(wantedNumber)
 		assert.True(t, inDoubt, "it was created")
 	}
+}
+
+func TestCreate_looksForTheDocumentThatTheAnswerDoesNotName(t *testing.T) {
+	f := newTenant(t)
+	c := served(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			f.ServeHTTP(w, r)
+			return
+		}
+		f.ServeHTTP(httptest.NewRecorder(), r)
+		w.WriteHeader(http.StatusCreated)
+	})
+	d, err := c.CreatePurchaseInvoice(background(), sampleInvoice())
+	require.NoError(t, err)
+	assert.Equal(t, int64(101), d.ID)
+	again, found, err := c.FindDocumentByKSeFNumber(background(), wantedNumber)
+	require.NoError(t, err)
+	assert.True(t, found)
+	assert.Equal(t, d.ID, again.ID)
+	assert.Equal(t, 1, f.seen("POST"))
 }
 
 func TestCreate_saysWhenTeamogyDidNotKeepTheNumber(t *testing.T) {

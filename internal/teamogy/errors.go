@@ -3,6 +3,7 @@ package teamogy
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -16,15 +17,16 @@ const (
 	Unauthorized Kind = "Unauthorized"
 	// Forbidden is HTTP 403: the programmatic user or its API key lacks a right.
 	Forbidden Kind = "Forbidden"
-	// RateLimited is HTTP 429, or a 403 that speaks of a quota. The bucket is closed until Error.RetryAfter has passed.
+	// RateLimited is HTTP 429, a 403 that speaks of a quota, or any other 4xx with Retry-After. The bucket is closed until Error.RetryAfter has passed.
 	RateLimited Kind = "RateLimited"
 	// QuotaLocal means that our own bucket would have kept the call waiting longer than its context (or 20 s)
 	// allows. No request was made; come back after Error.RetryAfter.
 	QuotaLocal Kind = "QuotaLocal"
 	// Invalid is HTTP 400, 409, 413 or 422, or a value that we refuse to send: Teamogy will not take it as it stands.
 	Invalid Kind = "Invalid"
-	// UnknownStatus is an HTTP 400 or 422 to a create or patch that set a status. Teamogy's error bodies are not
-	// documented, so it may be another field; Error.DocumentStatus and Error.Body tell a person where to look.
+	// UnknownStatus is an HTTP 400 or 422 to a create or patch that set a status, with an answer that speaks of it.
+	// Teamogy's error bodies are not documented, so it may be something else all the same; Error.Detail lists what, and
+	// Error.DocumentStatus and Error.Body tell a person where to look.
 	UnknownStatus Kind = "UnknownStatus"
 	// NotFound is HTTP 404, or an answer that holds no object.
 	NotFound Kind = "NotFound"
@@ -89,11 +91,24 @@ func (e *Error) Error() string {
 		b.WriteString(": ")
 		b.WriteString(e.cause.Error())
 	}
-	if text := strings.Join(strings.Fields(e.Body), " "); text != "" && e.Kind != Gateway {
+	if text := strings.Join(strings.Fields(e.said()), " "); text != "" {
 		b.WriteString("; Teamogy said: ")
 		b.WriteString(cut(text, 300))
 	}
 	return b.String()
+}
+
+var htmlMarkup = regexp.MustCompile(`(?is)<(script|style)\b.*?(</(script|style)>|$)|<[^>]*(>|$)`)
+
+// said is the server's answer; of a page that came with an error only its words, and of any other page nothing.
+func (e *Error) said() string {
+	switch {
+	case e.Kind != Gateway:
+		return e.Body
+	case e.Status < 400:
+		return ""
+	}
+	return htmlMarkup.ReplaceAllString(e.Body, " ")
 }
 
 // Unwrap gives the cause of a Network error, for instance context.DeadlineExceeded.
@@ -107,13 +122,11 @@ func (e *Error) explanation() string {
 	case Unauthorized:
 		return "the API key was not accepted: check the key and the addresses it is allowed from"
 	case Forbidden:
-		return "the API key's user lacks a right: check its groups and the key's method and URL limits"
+		return "the API key's user lacks a right: check its groups, and the key's limits of addresses, methods and URLs"
 	case RateLimited:
 		return "Teamogy's request quota is used up"
 	case QuotaLocal:
 		return "our own request quota is used up for now, no request was made"
-	case UnknownStatus:
-		return fmt.Sprintf("Teamogy refused it; most likely the status %q is not configured there", e.DocumentStatus)
 	case NotFound:
 		return "there is no such object in this unit"
 	case Server:
@@ -124,6 +137,19 @@ func (e *Error) explanation() string {
 		return "the answer does not come from the API: check TEAMOGY_URL"
 	}
 	return "Teamogy refused it"
+}
+
+// refused says whether the server would not take the request as it stands: a 4xx that is about neither key nor quota,
+// also one whose body is a page. Of a page one cannot tell whether it comes from the API, so this may lead to another
+// way of asking, and never to the belief that something does not exist.
+func (e *Error) refused() bool {
+	return e.Kind == Invalid || e.Kind == Gateway && e.Status >= 400 && e.Status < 500
+}
+
+// speaksOf says whether the server's answer names a status or the word. It decides only on the words of the error.
+func (e *Error) speaksOf(documentStatus string) bool {
+	body := strings.ToLower(e.Body)
+	return strings.Contains(body, "status") || strings.Contains(body, strings.ToLower(documentStatus))
 }
 
 // mayHaveHappened says whether a POST or PATCH that failed so may have been carried out.
@@ -154,6 +180,11 @@ func isKind(err error, kinds ...Kind) bool {
 		}
 	}
 	return false
+}
+
+func isRefused(err error) bool {
+	e, ok := AsError(err)
+	return ok && e.refused()
 }
 
 // cut shortens s to at most n bytes without splitting a character.

@@ -22,7 +22,8 @@ type FieldMap struct {
 	// never filtered on, invoices are found by reading the whole view. Whether Teamogy filters on properties is
 	// unknown; the client finds out by itself and does not rely on it.
 	PropertyFilter string `json:"propertyFilter"`
-	// PageSize is the number of rows asked for at once, 1 to 1000. Teamogy refuses answers over 10 MB.
+	// PageSize is the number of rows asked for at once, 1 to 1000. Teamogy refuses answers over 10 MB. Where it refuses
+	// so many rows with a 4xx, the client asks for half as many until they come.
 	PageSize int `json:"pageSize"`
 	// ScanLimit is the number of rows after which reading a whole view is given up.
 	ScanLimit int `json:"scanLimit"`

@@ -108,10 +108,10 @@ func (c *Client) receivedQuery() viewQuery {
 // findByFilter lets the view be filtered, and learns from the answer what such a filter is worth.
 func (c *Client) findByFilter(ctx context.Context, operation, ksefNumber string) (Document, bool, error) {
 	q := c.receivedQuery()
-	q.pageSize = min(filterRows, c.fields.PageSize)
+	q.pageSize = min(filterRows, c.pageSize())
 	q.filter = strings.NewReplacer("{key}", c.fields.Properties.KSeFNumber.Key, "{value}", ksefNumber).Replace(c.fields.PropertyFilter)
 	page, err := c.readPage(ctx, operation, q)
-	if e, ok := AsError(err); ok && (e.Kind == Invalid || e.Status == 500 || e.Status == 501) {
+	if e, ok := AsError(err); ok && (e.refused() || e.Status == 500 || e.Status == 501) {
 		c.distrustFilter(ctx, "it is refused", e.Status)
 		return Document{}, false, nil
 	}
@@ -284,7 +284,7 @@ func (c *Client) readNewer(ctx context.Context, operation string) error {
 	}
 	var fresh []object
 	for row, err := range c.rows(ctx, operation, q) {
-		if isKind(err, Invalid) && !s.noIDFilter {
+		if isRefused(err) && !s.noIDFilter {
 			s.noIDFilter = true
 			return c.readNewer(ctx, operation)
 		}

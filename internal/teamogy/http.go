@@ -72,16 +72,37 @@ func (c *Client) get(ctx context.Context, operation, name string, query []parame
 // write sends a POST or PATCH. documentStatus is the status that it sets, for the error when Teamogy refuses it.
 func (c *Client) write(ctx context.Context, operation, method, name string, query []parameter, body any, documentStatus string) ([]byte, error) {
 	answer, err := c.send(ctx, operation, method, c.endpoint(name, query), encode(body))
-	if e, ok := AsError(err); ok && documentStatus != "" && e.Kind == Invalid &&
-		(e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity) {
-		e.Kind = UnknownStatus
-		e.DocumentStatus = documentStatus
+	if e, ok := AsError(err); ok && e.Kind == Invalid && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity) {
+		e.Detail = refusalDetail(method, documentStatus)
+		if documentStatus != "" && e.speaksOf(documentStatus) {
+			e.Kind, e.DocumentStatus = UnknownStatus, documentStatus
+		}
 	}
 	return answer, err
 }
 
-// send makes one request within the quota and judges the answer.
+// refusalDetail lists what a refused document may be refused for. Which of them it is, only Teamogy's own words say,
+// whose form is not documented.
+func refusalDetail(method, documentStatus string) string {
+	var reasons []string
+	if documentStatus != "" {
+		reasons = append(reasons, fmt.Sprintf("the status %q is not configured", documentStatus))
+	}
+	if method == http.MethodPost {
+		reasons = append(reasons, "the type is not configured", "the owner or a participant does not exist",
+			"a company is required or does not exist")
+	}
+	reasons = append(reasons, "a property is not configured or has another type than the field map says")
+	return "Teamogy refused it; see what it said. Perhaps " + strings.Join(reasons, ", or ")
+}
+
+// send makes one request with the API key, within the quota, and judges the answer.
 func (c *Client) send(ctx context.Context, operation, method string, u *url.URL, body []byte) ([]byte, error) {
+	return c.sendAs(ctx, operation, method, u, body, c.authorize)
+}
+
+// sendAs is send with another Authorization, or with none.
+func (c *Client) sendAs(ctx context.Context, operation, method string, u *url.URL, body []byte, authorization string) ([]byte, error) {
 	done, err := c.bucket.acquire(ctx, priorityOf(ctx))
 	if err != nil {
 		if e, ok := AsError(err); ok {
@@ -102,7 +123,9 @@ func (c *Client) send(ctx context.Context, operation, method string, u *url.URL,
 	for name, value := range c.fields.Headers {
 		request.Header.Set(name, value)
 	}
-	request.Header.Set("Authorization", c.authorize)
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Content-Type", "application/json")
 
@@ -167,6 +190,8 @@ func kindOf(r *http.Response, html bool, body string) Kind {
 	case status == http.StatusUnauthorized:
 		return Unauthorized
 	case status == http.StatusForbidden && isQuota(r.Header, body):
+		return RateLimited
+	case status >= 400 && status < 500 && r.Header.Get("Retry-After") != "":
 		return RateLimited
 	case status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooEarly:
 		return Server

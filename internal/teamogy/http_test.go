@@ -63,6 +63,7 @@ func TestSend_givesEachFailureItsKind(t *testing.T) {
 		{"403 html of a firewall", 403, html, `<p>blocked`, Gateway},
 		{"403 with Retry-After", 403, map[string]string{"Retry-After": "7"}, ``, RateLimited},
 		{"403 that names a quota", 403, nil, `{"message":"Limit Exceeded"}`, RateLimited},
+		{"400 with Retry-After", 400, map[string]string{"Retry-After": "7"}, ``, RateLimited},
 		{"404", 404, nil, ``, NotFound},
 		{"404 html", 404, html, `<p>`, Gateway},
 		{"400", 400, nil, `bad`, Invalid},
@@ -207,6 +208,15 @@ func TestLog_holdsNeitherKeyNorQuery(t *testing.T) {
 	assertNoKey(t, log.String())
 	assert.NotContains(t, log.String(), "0100001AF629")
 	assert.NotContains(t, fmt.Sprintf("%v", c.Host()), testKey)
+}
+
+func TestError_saysTheWordsOfAPageThatRefuses(t *testing.T) {
+	html := map[string]string{"Content-Type": "text/html"}
+	_, err := fixed(t, 400, html, `<html><style>p {}</style><p class="x">no such <b>property</b> </p><script>alert(1)`).Document(background(), 5)
+	assert.ErrorContains(t, err, "Teamogy said: no such property")
+	assert.NotContains(t, err.Error(), "alert")
+	_, err = fixed(t, 200, html, `<p>log in`).Document(background(), 5)
+	assert.NotContains(t, err.Error(), "log in")
 }
 
 func TestError_leavesAnEchoedInvoiceOut(t *testing.T) {

@@ -16,8 +16,8 @@ type DocumentInfo = Document
 
 // ReadInvoiceXML reads the FA(3) XML of an issued invoice, byte for byte as Teamogy holds it, with the document it
 // belongs to. Where it is, FieldMap.XMLSource says: in a property, as it is or in Base64 (recognised by itself), or
-// in an attachment, fetched with the API key from the tenant's own host only. Whether the bytes are an invoice is not
-// judged here. A document without XML is an error of Kind XMLMissing.
+// in an attachment, fetched from the tenant's own host only, with the API key and, where that is refused, without.
+// Whether the bytes are an invoice is not judged here. A document without XML is an error of Kind XMLMissing.
 func (c *Client) ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, DocumentInfo, error) {
 	d, err := c.Document(ctx, documentID)
 	if err != nil {
@@ -103,6 +103,11 @@ func (c *Client) attachedXML(ctx context.Context, operation string, d Document) 
 		}
 	}
 	xml, err := c.send(ctx, operation, http.MethodGet, links[0], nil)
+	if isRefused(err) { // a link that is signed by itself may not bear a key besides
+		if bare, failure := c.sendAs(ctx, operation, http.MethodGet, links[0], nil, ""); failure == nil {
+			xml, err = bare, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

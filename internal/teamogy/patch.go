@@ -82,6 +82,9 @@ func (c *Client) PatchSalesInvoice(ctx context.Context, documentID int64, patch 
 		body.Properties = overlay(before.Properties, wanted)
 	}
 	after, err := c.patchAndReadBack(ctx, operation, documentID, body, patch.Status)
+	if e, ok := AsError(err); ok && !merge && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity) {
+		e.Detail = e.explanation() + sentAlong(before.Properties, wanted)
+	}
 	if err != nil {
 		return err
 	}
@@ -110,9 +113,40 @@ func (c *Client) patchAndReadBack(ctx context.Context, operation string, id int6
 		status = ""
 	}
 	if _, err := c.write(ctx, operation, http.MethodPatch, "documents", c.idParameter(id), body, status); err != nil {
-		return Document{}, err
+		return Document{}, c.hiddenOrGone(ctx, id, err)
 	}
 	return c.Document(ctx, id)
+}
+
+// hiddenOrGone tells a document that was deleted after we read it from a PATCH that is not allowed and answered with
+// 404, as some gateways do.
+func (c *Client) hiddenOrGone(ctx context.Context, id int64, err error) error {
+	e, ok := AsError(err)
+	if !ok || e.Kind != NotFound {
+		return err
+	}
+	if _, failure := c.Document(ctx, id); failure != nil {
+		return failure
+	}
+	e.Kind = Forbidden
+	return e
+}
+
+// sentAlong names the properties that are not ours and went with a PATCH that was refused.
+func sentAlong(present map[string]json.RawMessage, wanted propertyValues) string {
+	ours := wanted.object()
+	var names []string
+	for key := range present {
+		if _, meant := ours[key]; !meant {
+			names = append(names, key)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return fmt.Sprintf(". The document's other properties were sent along (%s); if Teamogy refuses one of those, and its PATCH is known to merge, set patchMode to merge in the field map",
+		cut(strings.Join(names, ", "), 300))
 }
 
 // patchValues are the properties that the patch sets.

@@ -119,6 +119,30 @@ func TestPatch_namesTheStatusThatTeamogyMayNotKnow(t *testing.T) {
 	assert.Equal(t, NotFound, kindOfError(t, err))
 }
 
+func TestPatch_neverTakesA404ToThePatchForADeletedDocument(t *testing.T) {
+	f := newTenant(t)
+	id := issued(f)
+	deleted := false
+	c := served(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPatch || deleted {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		f.ServeHTTP(w, r)
+	})
+	assert.Equal(t, Forbidden, kindOfError(t, c.PatchSalesInvoice(background(), id, accepted)))
+	deleted = true
+	assert.Equal(t, NotFound, kindOfError(t, c.PatchSalesInvoice(background(), id, accepted)))
+}
+
+func TestPatch_namesTheOtherPropertiesThatWentWithARefusedOne(t *testing.T) {
+	f := newTenant(t)
+	id := f.add(map[string]any{"projectCode": "P-7", "ksefMessage": "x"}, map[string]any{"type": "INVOICE.SALES"})
+	err := f.client().PatchSalesInvoice(background(), id, SalesPatch{Status: "UNKNOWN", Message: "y"})
+	require.ErrorContains(t, err, "(projectCode)")
+	assert.ErrorContains(t, err, "patchMode")
+}
+
 func TestPatch_clearsAnOldMessage(t *testing.T) {
 	for _, replaces := range []bool{false, true} {
 		f := newTenant(t)

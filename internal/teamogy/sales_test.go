@@ -104,6 +104,12 @@ func TestReadInvoiceXML_fetchesAnAttachmentFromTheTenantOnly(t *testing.T) {
 			assert.Equal(t, "t=1", r.URL.RawQuery)
 			w.Header().Set("Content-Type", "application/xml")
 			_, _ = w.Write([]byte("<Faktura/>"))
+		case "/files/signed.xml":
+			if r.Header.Get("Authorization") != "" {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			_, _ = w.Write([]byte("<Faktura/>"))
 		case "/files/empty.xml":
 		default:
 			_, _ = w.Write([]byte(`{"id":5,"attach":` + attach + `}`))
@@ -115,6 +121,7 @@ func TestReadInvoiceXML_fetchesAnAttachmentFromTheTenantOnly(t *testing.T) {
 	})
 	for _, good := range []string{
 		`["/files/FV%201.xml?t=1","/files/FV.pdf"]`,
+		`["/files/signed.xml"]`,
 		`["` + c.base.String() + `/files/FV%201.xml?t=1"]`,
 		`[{"name":"FV.pdf","link":"/files/FV.pdf"},{"name":"a.XML","url":"/files/FV%201.xml?t=1"}]`,
 	} {

@@ -36,6 +36,7 @@ type tenant struct {
 	flat           bool   // views show properties beside the columns
 	dropKeys       []string
 	pageLimit      int
+	pageRefused    bool // a limit above pageLimit is refused
 	loseAfterPost  int
 	requests       []string
 	bodies         map[string][]json.RawMessage
@@ -254,6 +255,10 @@ func matches(term *regexp.Regexp, filter string, value any) bool {
 func (f *tenant) sendRows(w http.ResponseWriter, r *http.Request, rows []map[string]any) {
 	limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 	offset, _ := strconv.Atoi(r.URL.Query().Get("offset"))
+	if limit > f.pageLimit && f.pageRefused {
+		f.fail(w, 400, "limit")
+		return
+	}
 	limit = min(limit, f.pageLimit)
 	end := min(len(rows), offset+limit)
 	page := append([]map[string]any{}, rows[min(offset, len(rows)):end]...)

@@ -17,7 +17,7 @@ type viewQuery struct {
 	properties []string
 	filter     string
 	offset     int
-	pageSize   int // 0 means FieldMap.PageSize
+	pageSize   int // 0 means FieldMap.PageSize, or less where Teamogy refuses so many
 }
 
 // viewPage is one page of a view.
@@ -32,12 +32,53 @@ type viewPage struct {
 // one ended.
 const maxOverlap = 10
 
-// readPage reads one page.
+// readPage reads one page. Where Teamogy refuses as many rows, which a page of a single row proves, it asks for half as
+// many until they come, and remembers that. A page whose size the caller chose is not tried again.
 func (c *Client) readPage(ctx context.Context, operation string, q viewQuery) (viewPage, error) {
 	size := q.pageSize
 	if size == 0 {
-		size = c.fields.PageSize
+		size = c.pageSize()
 	}
+	page, err := c.readRows(ctx, operation, q, size)
+	if q.pageSize != 0 || size == 1 || !isRefused(err) {
+		return page, err
+	}
+	single, failure := c.readRows(ctx, operation, q, 1)
+	switch {
+	case isRefused(failure):
+		return viewPage{}, err // it is not the size
+	case failure != nil:
+		return viewPage{}, failure
+	}
+	for size /= 2; size > 1; size /= 2 {
+		page, err := c.readRows(ctx, operation, q, size)
+		if err == nil {
+			c.smallerPage(ctx, size)
+		}
+		if !isRefused(err) {
+			return page, err
+		}
+	}
+	c.smallerPage(ctx, 1)
+	return single, nil
+}
+
+// pageSize is FieldMap.PageSize, or what is left of it where Teamogy refuses so many rows.
+func (c *Client) pageSize() int {
+	if n := int(c.rowsTaken.Load()); n > 0 {
+		return min(n, c.fields.PageSize)
+	}
+	return c.fields.PageSize
+}
+
+func (c *Client) smallerPage(ctx context.Context, size int) {
+	c.log.WarnContext(ctx, "Teamogy refuses pages of as many rows as the field map says; set pageSize to what it takes",
+		"pageSize", c.fields.PageSize, "taken", size)
+	c.rowsTaken.Store(int64(size))
+}
+
+// readRows makes one request for at most so many rows.
+func (c *Client) readRows(ctx context.Context, operation string, q viewQuery, size int) (viewPage, error) {
 	query := []parameter{{c.fields.Query.Columns, strings.Join(q.columns, ",")}}
 	if len(q.properties) > 0 {
 		query = append(query, parameter{c.fields.Query.Properties, strings.Join(q.properties, ",")})
@@ -47,6 +88,9 @@ func (c *Client) readPage(ctx context.Context, operation string, q viewQuery) (v
 	}
 	query = append(query, parameter{c.fields.Query.Limit, strconv.Itoa(size)}, parameter{c.fields.Query.Offset, strconv.Itoa(q.offset)})
 	answer, err := c.get(ctx, operation, "views/"+q.view, query)
+	if e, ok := AsError(err); ok && e.Kind == NotFound {
+		e.Detail = fmt.Sprintf("there is no view %s in this unit: correct views in the field map", q.view)
+	}
 	if err != nil {
 		return viewPage{}, err
 	}

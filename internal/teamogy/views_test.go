@@ -41,6 +41,34 @@ func TestRows_readsEveryPageOnceWhateverItsSize(t *testing.T) {
 	}
 }
 
+func TestRows_asksForFewerWherePagesOfThatSizeAreRefused(t *testing.T) {
+	for _, pageLimit := range []int{1, 2, 3, 100, 499} {
+		t.Run(strconv.Itoa(pageLimit), func(t *testing.T) {
+			f := newTenant(t)
+			f.pageLimit, f.pageRefused = pageLimit, true
+			var want []int64
+			for range 10 {
+				want = append(want, f.add(nil))
+			}
+			c := f.client()
+			q := viewQuery{view: "invoices.purchase", columns: []string{"id"}}
+			got, err := idsOf(t, c, q)
+			require.NoError(t, err)
+			assert.Equal(t, want, got)
+			assert.LessOrEqual(t, c.pageSize(), pageLimit)
+			assert.Greater(t, 2*c.pageSize()+1, min(pageLimit, 250))
+			before := f.seen("")
+			_, err = c.readPage(background(), "read", q)
+			require.NoError(t, err)
+			assert.Equal(t, 1, f.seen("")-before, "the size is remembered")
+		})
+	}
+	c := fixed(t, 400, nil, "no such column")
+	_, err := idsOf(t, c, viewQuery{view: "v", columns: []string{"x"}})
+	require.ErrorContains(t, err, "no such column")
+	assert.Equal(t, c.fields.PageSize, c.pageSize(), "another refusal says nothing of the size")
+}
+
 func TestRows_missesNothingWhenRowsLeaveTheListMeanwhile(t *testing.T) {
 	rows := make([]int, 100)
 	for i := range rows {
