@@ -181,10 +181,14 @@ func TestResilience_aDocumentTakenBackBeforeItsTurnIsNotSent(t *testing.T) {
 // keeps it, and the confirmation is fetched all the same.
 func TestResilience_theRecordKeepsTheNumberOfADeletedDocument(t *testing.T) {
 	b := newBed(t)
-	b.fault(b.teamogyURL, map[string]any{"operation": "PATCH /documents", "action": "status", "status": 404, "times": -1})
+	b.hold("D/1")
 	document := b.seedReady("D/1", b.issued("D/1"))
 	b.startSends()
-	b.eventually("it is started", func() bool { return b.exists(flow.SendInvoiceID(b.connection, document.ID)) })
+	b.eventually("KSeF has got it", func() bool { return b.submissions(document.SHA256) == 1 })
+	for _, method := range []string{"GET", "PATCH"} {
+		b.fault(b.teamogyURL, map[string]any{"operation": method + " /documents", "action": "status", "status": 404, "times": -1})
+	}
+	b.release("D/1")
 	result, err := b.awaitSend(document.ID)
 	require.NoError(t, err)
 	require.True(t, result.Gone)
