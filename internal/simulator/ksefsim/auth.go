@@ -191,7 +191,8 @@ func (s *Simulator) barred(a *authentication) *denial {
 	case s.deceased(a.subject):
 		return &denial{authDeceased, "Według rejestru osoba nie żyje."}
 	case len(s.permissionsOf(a)) == 0:
-		return &denial{authNoPermission, "Podmiot nie ma w tym kontekście żadnych praw."}
+		return &denial{authNoPermission, "Podmiot " + a.subject.kind + " " + a.subject.value + " nie ma praw w kontekście " +
+			a.context.kind + " " + a.context.value + "."}
 	}
 	return nil
 }

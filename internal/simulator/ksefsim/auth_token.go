@@ -84,7 +84,7 @@ func (s *Simulator) authenticateToken(c *call) (*reply, error) {
 	s.strikeKeys(c)
 	keys := s.keys.forTokens(id)
 	if len(keys) == 0 {
-		return nil, refuse(21470, "publicKeyId: nie ma klucza "+id+".")
+		return nil, refuse(21470, s.keys.whyNot(id))
 	}
 	plain, err := decryptWithOneOf(keys, encrypted)
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -86,17 +85,6 @@ func loopbackOnly(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// read decodes a control request and refuses unknown fields, so that a typing
-// error shows.
-func read(r *http.Request, v any) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read the request: %w", err)
-	}
-	return nil
 }
 
 var done = map[string]bool{"ok": true}
@@ -190,43 +178,6 @@ func (s *Simulator) simCounters(*http.Request) (any, error) {
 		}
 	}
 	return map[string]any{"requests": requests, "tooManyRequests": s.tooManyRequests}, nil
-}
-
-// simPermissions sets what a context may do; null restores the default. As in
-// KSeF, issued access tokens keep what they have; dropTokens makes them
-// invalid instead.
-func (s *Simulator) simPermissions(r *http.Request) (any, error) {
-	var body struct {
-		NIP         string    `json:"nip"`
-		Permissions *[]string `json:"permissions"`
-		DropTokens  bool      `json:"dropTokens"`
-	}
-	if err := read(r, &body); err != nil {
-		return nil, err
-	}
-	if !nipPattern.MatchString(body.NIP) {
-		return nil, fmt.Errorf("nip %q is no NIP", body.NIP)
-	}
-	if body.Permissions != nil {
-		for _, p := range *body.Permissions {
-			if !slices.Contains(ownerPermissions, p) {
-				return nil, fmt.Errorf("permission %q: must be one of %q", p, ownerPermissions)
-			}
-		}
-	}
-	s.lock(s.now())
-	defer s.mu.Unlock()
-	if body.Permissions == nil {
-		delete(s.permissions, body.NIP)
-	} else {
-		s.permissions[body.NIP] = *body.Permissions
-	}
-	for text, t := range s.tokens {
-		if body.DropTokens && t.auth.context.nip == body.NIP {
-			delete(s.tokens, text)
-		}
-	}
-	return done, nil
 }
 
 func (s *Simulator) simVerdict(r *http.Request) (any, error) {

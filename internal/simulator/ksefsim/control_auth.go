@@ -139,12 +139,21 @@ func (s *Simulator) simCertificate(r *http.Request) (any, error) {
 	}{
 		{"nip", body.NIP, nipPattern},
 		{"pesel", body.PESEL, pesel},
-		{"kind", body.Kind, regexp.MustCompile(`^(seal|person)$`)},
-		{"key", body.Key, regexp.MustCompile(`^(ec|rsa)$`)},
-		{"use", body.Use, regexp.MustCompile(`^(authentication|offline)$`)},
 	} {
 		if check.value != "" && !check.pattern.MatchString(check.value) {
-			return nil, fmt.Errorf("%s %q: must match %s", check.name, check.value, check.pattern)
+			return nil, fmt.Errorf("%s %q is none", check.name, check.value)
+		}
+	}
+	for _, choice := range []struct {
+		name, value string
+		allowed     []string
+	}{
+		{"kind", body.Kind, []string{"seal", "person"}},
+		{"key", body.Key, []string{"ec", "rsa"}},
+		{"use", body.Use, []string{"authentication", "offline"}},
+	} {
+		if choice.value != "" && !slices.Contains(choice.allowed, choice.value) {
+			return nil, fmt.Errorf("%s %q: must be one of %q", choice.name, choice.value, choice.allowed)
 		}
 	}
 	if body.NIP == "" && body.PESEL == "" && body.Name == "" {

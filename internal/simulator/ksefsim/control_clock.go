@@ -69,9 +69,9 @@ func (s *Simulator) simLimits(r *http.Request) (any, error) {
 // groups for that context alone. What was counted is forgotten.
 func (s *Simulator) simSetLimits(r *http.Request) (any, error) {
 	var body struct {
-		Limits  string               `json:"limits"`
-		Groups  map[string]RateLimit `json:"groups"`
-		Context string               `json:"context"`
+		Limits  string                     `json:"limits"`
+		Groups  map[string]rateLimitChange `json:"groups"`
+		Context string                     `json:"context"`
 	}
 	if err := read(r, &body); err != nil {
 		return nil, err
@@ -81,11 +81,13 @@ func (s *Simulator) simSetLimits(r *http.Request) (any, error) {
 		name = s.limits.called()
 	}
 	limits, err := limitsNamed(name)
-	if err == nil {
-		limits, err = withGroups(limits, body.Groups)
-	}
 	if err != nil {
 		return nil, err
+	}
+	for group, change := range body.Groups {
+		if limits, err = withGroups(limits, map[string]RateLimit{group: change.of(limits[group])}); err != nil {
+			return nil, err
+		}
 	}
 	s.limits.forget()
 	if body.Context != "" {
@@ -94,4 +96,20 @@ func (s *Simulator) simSetLimits(r *http.Request) (any, error) {
 		s.limits.replace(name, limits)
 	}
 	return s.limits.limitsOf(body.Context), nil
+}
+
+// rateLimitChange is what of a quota shall be another; what is left out stays.
+type rateLimitChange struct {
+	PerSecond *int `json:"perSecond"`
+	PerMinute *int `json:"perMinute"`
+	PerHour   *int `json:"perHour"`
+}
+
+func (c rateLimitChange) of(limit RateLimit) RateLimit {
+	for into, given := range map[*int]*int{&limit.PerSecond: c.PerSecond, &limit.PerMinute: c.PerMinute, &limit.PerHour: c.PerHour} {
+		if given != nil {
+			*into = *given
+		}
+	}
+	return limit
 }

@@ -38,7 +38,7 @@ func (s *Simulator) unwrap(c *call, e *encryptionInfo) (key, iv []byte, err erro
 	s.strikeKeys(c)
 	published := s.keys.symmetric(id)
 	if len(published) == 0 {
-		return nil, nil, refuse(21470, "publicKeyId: nie ma klucza "+id+".")
+		return nil, nil, refuse(21470, s.keys.whyNot(id))
 	}
 	for _, public := range published {
 		plain, wrong := rsa.DecryptOAEP(sha256.New(), nil, public.private, wrapped, nil)

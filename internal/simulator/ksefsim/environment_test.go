@@ -32,5 +32,7 @@ func TestSystemWarning_isAnsweredOnRequestOnTEST(t *testing.T) {
 	w := newWorld(t, nil)
 	a := w.do(http.MethodPost, "/auth/challenge", "", nil, "X-Test-System-Warning", "[abc-001]: tak")
 	assert.Equal(t, "[abc-001]: tak", a.header.Get("X-System-Warning"))
+	a = w.do(http.MethodPost, "/auth/challenge", "", nil, "X-Test-System-Warning", "[abc-002]: żółć 1€")
+	assert.Equal(t, "[abc-002]: zolc 1?", a.header.Get("X-System-Warning"), "folded to ASCII")
 	assert.Empty(t, w.do(http.MethodPost, "/auth/challenge", "", nil).header.Get("X-System-Warning"))
 }

@@ -69,6 +69,7 @@ type faultKind struct {
 	times      int      // 0 means once
 	seconds    float64
 	status     int
+	anywhere   bool // of a fault inside: it has an effect in every operation
 	does       string
 }
 
@@ -97,19 +98,19 @@ var faultKinds = []faultKind{
 	{name: faultAnswerDropped, older: "drop-after", phase: phaseAfter, does: "Everything was done, then the connection is cut without an answer."},
 	{name: faultReset, phase: phaseBefore, does: "The connection is reset (TCP RST); nothing was done."},
 	{name: faultResetAfter, phase: phaseAfter, does: "Everything was done, then the connection is reset (TCP RST)."},
-	{name: faultTimeout, phase: phaseBefore, seconds: 120, does: "Nothing is done and nothing is answered until the caller gives up or `seconds` of real time are over."},
-	{name: faultTimeoutAfter, phase: phaseAfter, seconds: 120, does: "Everything was done, but the answer does not come until the caller gives up or `seconds` of real time are over."},
+	{name: faultTimeout, phase: phaseBefore, seconds: 120, does: "Nothing is done and nothing is answered until the caller gives up or `seconds` (120) of real time are over; then the connection is cut."},
+	{name: faultTimeoutAfter, phase: phaseAfter, seconds: 120, does: "Everything was done, but the answer does not come until the caller gives up or `seconds` (120) of real time are over; then the connection is cut."},
 	{name: faultBadGateway, older: "502-before", phase: phaseBefore, does: "502 with an HTML page; nothing was done."},
 	{name: faultBadGatewayAfter, older: "502-after", phase: phaseAfter, does: "502 with an HTML page, although everything was done."},
 	{name: faultHTML, phase: phaseBefore, does: "The firewall's HTML page with status 200; nothing was done."},
 	{name: faultWAF, phase: phaseBefore, does: "The firewall's 403 in JSON (security-service-blocked); nothing was done."},
 	{name: faultTooMany, older: "429", phase: phaseBefore, does: "429 with `retryAfter` (1)."},
-	{name: faultStorm, phase: phaseBefore, times: 20, does: "429 over and over; each Retry-After is longer than the one before."},
+	{name: faultStorm, phase: phaseBefore, times: 20, does: "429, twenty times unless `times` says otherwise; each Retry-After is longer than the one before, beginning with `retryAfter` (1)."},
 	{name: faultStatus, phase: phaseBefore, does: "The given `status`, `body` and `contentType`; nothing was done."},
 	{name: faultAPIError, phase: phaseBefore, does: "400 with the API's `code`; nothing was done."},
 	{name: faultTruncated, phase: phaseChange, operations: []string{opDownload, opStorage}, does: "The body ends after its first half, though the header promised all of it."},
-	{name: faultUnknownFields, phase: phaseChange, operations: []string{anyOperation}, times: faultForEver, does: "Every object of a JSON answer has one property that no contract knows."},
-	{name: faultUnknownEnums, phase: phaseChange, operations: []string{anyOperation}, times: faultForEver, does: "Enumerations of a JSON answer hold values that no contract knows."},
+	{name: faultUnknownFields, phase: phaseChange, operations: []string{anyOperation}, times: faultForEver, does: "Every object of a JSON answer has one property that no contract knows, from then on."},
+	{name: faultUnknownEnums, phase: phaseChange, operations: []string{anyOperation}, times: faultForEver, does: "Enumerations of a JSON answer hold values that no contract knows, from then on."},
 	{name: faultSystemWarning, phase: phaseChange, operations: []string{anyOperation}, does: "The header X-System-Warning with `body`."},
 
 	{name: faultCloseWorked, phase: phaseAfter, operations: []string{opCloseOnline, opCloseBatch}, does: "Closing answers 502, but the session is closed."},
@@ -135,10 +136,10 @@ var faultKinds = []faultKind{
 	{name: faultLinkExpired, phase: phaseInside, operations: []string{opStorage, opUpload}, does: "A link has expired before its time."},
 	{name: faultHWMBack, phase: phaseInside, operations: []string{opQuery, opExport}, seconds: 7200, does: "The high-water mark of the answer lies `seconds` (two hours) further back."},
 	{name: faultBehindHWM, phase: phaseInside, operations: []string{opSend, opCloseBatch, opSeed}, seconds: 7200, does: "The invoice can be seen only `seconds` (two hours) after its time of storage, long behind the high-water mark."},
-	{name: faultClockSkew, phase: phaseInside, operations: []string{anyOperation}, seconds: 600, does: "From then on KSeF's clock is `seconds` (600) ahead, or behind when negative."},
-	{name: faultWarsawMidnight, phase: phaseInside, operations: []string{opChallenge, opRefresh}, seconds: 2, does: "The time is `seconds` (2) before midnight in Warsaw when somebody logs in or refreshes a token; older access tokens have ended."},
-	{name: faultDSTSpring, phase: phaseInside, operations: []string{opChallenge}, seconds: 2, does: "The time is `seconds` (2) before Polish clocks go forward when somebody logs in; older tokens have ended."},
-	{name: faultDSTAutumn, phase: phaseInside, operations: []string{opChallenge}, seconds: 2, does: "The time is `seconds` (2) before Polish clocks go back when somebody logs in; older tokens have ended."},
+	{name: faultClockSkew, phase: phaseInside, anywhere: true, operations: []string{anyOperation}, seconds: 600, does: "From then on KSeF's clock is `seconds` (600) ahead, or behind when negative, until the faults are deleted."},
+	{name: faultWarsawMidnight, phase: phaseInside, anywhere: true, operations: []string{opChallenge, opRefresh}, seconds: 2, does: "The time is `seconds` (2) before midnight in Warsaw when somebody logs in or refreshes a token; older access tokens have ended."},
+	{name: faultDSTSpring, phase: phaseInside, anywhere: true, operations: []string{opChallenge}, seconds: 2, does: "The time is `seconds` (2) before Polish clocks go forward when somebody logs in; older tokens have ended."},
+	{name: faultDSTAutumn, phase: phaseInside, anywhere: true, operations: []string{opChallenge}, seconds: 2, does: "The time is `seconds` (2) before Polish clocks go back when somebody logs in; older tokens have ended."},
 }
 
 func findFaultKind(name string) *faultKind {

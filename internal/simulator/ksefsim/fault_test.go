@@ -312,7 +312,8 @@ func TestFaults_wrongOrdersAreRefusedWithWhatIsAllowed(t *testing.T) {
 		"operation is missing":     {"name": faultBadGateway},
 		`operation \"POST /nope\"`: {"name": faultBadGateway, "operation": "POST /nope"},
 		"probability":              {"name": faultStorm, "operation": "*", "probability": 2},
-		"code is missing":          {"name": faultAPIError, "operation": "*"},
+		"code 0":                   {"name": faultAPIError, "operation": "*"},
+		"has an effect on":         {"name": faultPartHash, "operation": "GET /sessions"},
 		"status 99":                {"name": faultStatus, "operation": "*", "status": 99},
 		"times must be":            {"name": faultStorm, "operation": "*", "times": -2},
 	} {

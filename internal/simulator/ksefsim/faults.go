@@ -91,7 +91,12 @@ func (f *Fault) prepare() error {
 	if f.Operation != "" && f.Operation != anyOperation && !slices.ContainsFunc(operationNames(), func(name string) bool {
 		return sameOperation(name, f.Operation)
 	}) {
-		return fmt.Errorf("operation %q: must be %q or one of %q", f.Operation, anyOperation, operationNames())
+		return fmt.Errorf("operation %q: must be %q for every one, or a method and a path without /v2 such as %q; GET /_sim/faults/names lists them",
+			f.Operation, anyOperation, opSend)
+	}
+	if f.kind.phase == phaseInside && !f.kind.anywhere && f.Operation != "" && f.Operation != anyOperation &&
+		!slices.ContainsFunc(f.kind.operations, func(name string) bool { return sameOperation(name, f.Operation) }) {
+		return fmt.Errorf("operation %q: the fault %s has an effect on %q only", f.Operation, f.Name, f.kind.operations)
 	}
 	if f.Probability < 0 || f.Probability > 1 {
 		return fmt.Errorf("probability %v: must be 0 to 1", f.Probability)
@@ -116,8 +121,8 @@ func (f *Fault) prepare() error {
 		return fmt.Errorf("status %d: must be 200 to 599", f.Status)
 	case f.kind.status != 0 && (f.Status < 400 || f.Status > 599):
 		return fmt.Errorf("status %d: must be 400 to 599, a code that something ends with", f.Status)
-	case f.kind.name == faultAPIError && f.Code == 0:
-		return fmt.Errorf("code is missing: one of the API's, for example 21184")
+	case f.kind.name == faultAPIError && (f.Code < 1000 || f.Code > 99999):
+		return fmt.Errorf("code %d: must be one of the API's, for example 21184", f.Code)
 	}
 	f.Fired, f.passed = 0, 0
 	if f.Probability > 0 && f.Probability < 1 {

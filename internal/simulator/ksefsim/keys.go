@@ -120,6 +120,16 @@ func (k *keyring) symmetric(id string) []*publicKey { return k.fitting(usageSymm
 // does for session keys.
 func (k *keyring) forTokens(id string) []*publicKey { return k.fitting(usageToken, id) }
 
+// whyNot says why a key that was named cannot be used.
+func (k *keyring) whyNot(id string) string {
+	for _, key := range k.list() {
+		if key.id == id {
+			return "publicKeyId: klucz " + id + " służy do czego innego (" + key.usage[0] + ")."
+		}
+	}
+	return "publicKeyId: nie ma klucza " + id + "."
+}
+
 // fitting gives the keys of a usage: the one named by id, or all when id is
 // empty. For the id of a key of another environment, shown by
 // keys-of-another-environment, it gives those that cannot decrypt it: the

@@ -97,6 +97,9 @@ func withGroups(limits, groups map[string]RateLimit) (map[string]RateLimit, erro
 		if _, known := limits[group]; !known {
 			return nil, fmt.Errorf("rate limit of %q: there is no such group, but %q", group, slices.Sorted(maps.Keys(productionLimits())))
 		}
+		if min(limit.PerSecond, limit.PerMinute, limit.PerHour) < 0 {
+			return nil, fmt.Errorf("rate limit of %q: no number may be negative; 0 means no limit", group)
+		}
 		limits[group] = limit
 	}
 	return limits, nil

@@ -107,7 +107,7 @@ func (s *Simulator) serve(op *operation) http.Handler {
 		maps.Copy(w.Header(), out.header)
 		w.Header().Set("Date", s.now().Format(http.TimeFormat))
 		if warning := r.Header.Get("X-Test-System-Warning"); warning != "" && s.cfg.Environment == EnvironmentTest {
-			w.Header().Set("X-System-Warning", warning)
+			w.Header().Set("X-System-Warning", asciiFolded(warning))
 		}
 		if out.contentType != "" {
 			w.Header().Set("Content-Type", out.contentType)
@@ -259,4 +259,20 @@ func (s *Simulator) count(op string, out *reply) {
 		s.requests[op] = map[string]int{}
 	}
 	s.requests[op][out.label()]++
+}
+
+// foldPolish writes Polish letters without their marks.
+var foldPolish = strings.NewReplacer(
+	"ą", "a", "ć", "c", "ę", "e", "ł", "l", "ń", "n", "ó", "o", "ś", "s", "ź", "z", "ż", "z",
+	"Ą", "A", "Ć", "C", "Ę", "E", "Ł", "L", "Ń", "N", "Ó", "O", "Ś", "S", "Ź", "Z", "Ż", "Z",
+)
+
+// asciiFolded is a text as a header can bear it.
+func asciiFolded(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r > 0x7e {
+			return '?'
+		}
+		return r
+	}, foldPolish.Replace(text))
 }

@@ -220,7 +220,7 @@ func (s *Simulator) Handler() http.Handler {
 	mux.Handle("GET /storage/{area}/{session}/{kind}/{file}", s.serve(s.storageOperation()))
 	mux.Handle("PUT /storage/{area}/{session}/{kind}/{file}", s.serve(s.uploadOperation()))
 	mux.Handle("/", s.serve(&operation{name: "unknown", open: true, handle: func(c *call) (*reply, error) {
-		return nil, &failure{status: http.StatusNotFound, detail: "No such resource: " + c.r.Method + " " + c.r.URL.Path}
+		return nil, &failure{status: http.StatusNotFound, detail: "Symulator tego nie zna: " + c.r.Method + " " + c.r.URL.Path + ". Co zna, mówi GET /."}
 	}}))
 	mux.HandleFunc("GET /{$}", s.index)
 	if s.cfg.Control {

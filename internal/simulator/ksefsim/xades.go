@@ -266,7 +266,7 @@ func (g *signature) verifyReferences() (*etree.Element, error) {
 			return nil, err
 		}
 		if err := checkDigest(ref, octets); err != nil {
-			return nil, refuseSignature("Referencja %d: %v.", i+1, err)
+			return nil, refuseSignature("Referencja %d (%q): %v.", i+1, uri.Value, err)
 		}
 		switch {
 		case ref.SelectAttrValue("Type", "") == typeSignedProperties:
