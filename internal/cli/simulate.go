@@ -59,7 +59,7 @@ whoever reaches the simulators can read everything in them.`,
 	flags.BoolVar(&f.listFaults, "list-faults", false, "print every fault with what it does, and end")
 	flags.BoolVar(&f.noControl, "no-control", false, "without the control API /_sim/")
 	flags.BoolVar(&f.anywhere, anywhereFlag, false, "listen on addresses that others can reach, too")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print every request")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print every request, and why one was refused")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.listFaults {
 			return printFaults(cmd.OutOrStdout())
@@ -152,7 +152,11 @@ func printFaults(w io.Writer) error {
 		width = max(width, len(name))
 	}
 	for _, name := range ksefsim.FaultNames() {
-		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, name, ksefsim.FaultEffect(name)); err != nil {
+		where := ""
+		if len(ksefsim.FaultOperations(name)) == 0 {
+			where = " (operation= has to be said)"
+		}
+		if _, err := fmt.Fprintf(w, "%-*s  %s%s\n", width, name, ksefsim.FaultEffect(name), where); err != nil {
 			return err
 		}
 	}
@@ -165,7 +169,8 @@ Teamogy  %[2]s/            (a page; TEAMOGY_URL=%[2]s, TEAMOGY_UNIT=1, any API k
 
 `, s.KSeFURL, s.TeamogyURL)
 	if f.environment != ksefsim.EnvironmentTest {
-		fmt.Fprintf(w, "KSeF behaves like its %s environment.\n\n", strings.ToUpper(f.environment))
+		fmt.Fprintf(w, "KSeF behaves like its %s environment. (A connection's file says KSEF_ENVIRONMENT=test all the same: only that admits a KSEF_URL.)\n\n",
+			strings.ToUpper(f.environment))
 	}
 	for _, fault := range f.faults {
 		fmt.Fprintf(w, "A fault is ordered: %s\n", fault)

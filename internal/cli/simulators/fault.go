@@ -39,7 +39,7 @@ func ParseFault(text string) (ksefsim.Fault, error) {
 			f.Status, err = strconv.Atoi(value)
 		case "code":
 			f.Code, err = strconv.Atoi(value)
-		case "retry-after":
+		case "retryAfter", "retry-after":
 			f.RetryAfter, err = strconv.Atoi(value)
 		case "seed":
 			f.Seed, err = strconv.ParseUint(value, 10, 64)
@@ -49,8 +49,10 @@ func ParseFault(text string) (ksefsim.Fault, error) {
 			f.Seconds, err = strconv.ParseFloat(value, 64)
 		case "body":
 			f.Body = value
+		case "contentType", "content-type":
+			f.ContentType = value
 		default:
-			return f, fmt.Errorf("fault %s has no %q; there are operation, times, skip, probability, seed, seconds, status, code, retry-after and body", f.Name, key)
+			return f, fmt.Errorf("fault %s has no %q; there are operation, times, skip, probability, seed, seconds, status, code, retryAfter, body and contentType", f.Name, key)
 		}
 		if err != nil {
 			return f, fmt.Errorf("%s=%q of fault %s is not a number", key, value, f.Name)

@@ -10,11 +10,11 @@ import (
 )
 
 func TestParseFault_readsEverySetting(t *testing.T) {
-	f, err := ParseFault("status,operation=POST /sessions/online/{ref}/invoices,times=3,skip=1,probability=0.5,seed=7,seconds=1.5,status=503,code=21184,retry-after=9,body=<a b=c>")
+	f, err := ParseFault("status,operation=POST /sessions/online/{ref}/invoices,times=3,skip=1,probability=0.5,seed=7,seconds=1.5,status=503,code=21184,retryAfter=9,contentType=text/html,body=<a b=c>")
 	require.NoError(t, err)
 	assert.Equal(t, ksefsim.Fault{
 		Name: "status", Operation: "POST /sessions/online/{ref}/invoices", Times: 3, Skip: 1, Probability: 0.5, Seed: 7,
-		Seconds: 1.5, Status: 503, Code: 21184, RetryAfter: 9, Body: "<a b=c>",
+		Seconds: 1.5, Status: 503, Code: 21184, RetryAfter: 9, ContentType: "text/html", Body: "<a b=c>",
 	}, f)
 	f, err = ParseFault("session-unavailable")
 	require.NoError(t, err)

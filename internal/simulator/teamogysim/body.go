@@ -3,6 +3,7 @@ package teamogysim
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"mime"
 	"net/http"
 	"reflect"
@@ -55,6 +56,11 @@ func decode(a *answer, r *http.Request, into any, unknownFields, hint string) bo
 		d.DisallowUnknownFields()
 	}
 	if err := d.Decode(into); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			a.fail(http.StatusBadRequest, "%s is %s, which it cannot be%s", wrong.Field, wrong.Value, hint)
+			return false
+		}
 		a.fail(http.StatusBadRequest, "the body is not a valid object: %v%s", err, hint)
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -11,7 +12,9 @@ import (
 // behind the API and to order misbehaviour.
 func (s *Simulator) controlHandler() http.Handler {
 	mux := http.NewServeMux()
+	var known []string
 	handle := func(pattern string, serve func(a *answer, r *http.Request)) {
+		known = append(known, pattern)
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			a := newAnswer()
 			if s.controlFromAnywhere || fromLoopback(r) {
@@ -62,6 +65,9 @@ func (s *Simulator) controlHandler() http.Handler {
 	})
 	handle("POST /_sim/settings", s.controlSettings)
 	handle("GET /_sim/settings/names", s.controlSettingNames)
+	handle("/_sim/", func(a *answer, r *http.Request) {
+		a.fail(http.StatusBadRequest, "%s %s: there are %s", r.Method, r.URL.Path, strings.Join(known[:len(known)-1], ", "))
+	})
 	return mux
 }
 

@@ -76,7 +76,7 @@ func gatewayInfos() []switchInfo {
 		choice("retryAfterForm", "how Retry-After says it", RetryAfterSeconds, RetryAfterDate),
 		choice("quotaScope", "who shares a quota: the whole tenant, one host name or one API key", QuotaTenant, QuotaHost, QuotaKey),
 		choice("quotaWindow", "which minute is counted: the last 60 seconds or the minute of the clock", WindowSliding, WindowFixed),
-		choice("quotaCountsRefused", "whether refused requests count, too", false, true),
+		choice("quotaCountsRefused", "whether requests that were refused for the quota count, too", false, true),
 		choice("unknownKeyStatus", "the status of a missing, wrong or expired API key", http.StatusUnauthorized, http.StatusForbidden),
 		free("allowedIps", "the tenant's own list of addresses that may call it", "a list of addresses or ranges, such as 10.0.0.0/8; [] allows all", []string{}, func(v any) bool {
 			_, err := parseRanges(v.([]string))
