@@ -11,8 +11,10 @@ export async function withdrawKeys({ client, nip, method }) {
   const session = await client.loginWithCertificate(address, await seal(nip, method), nip);
   await control("POST", "faults", { name: "key-withdrawn", operation: "POST /sessions/online" });
   const online = await session.openOnline();
-  await online.send(issuedInvoice(nip).xml);
-  if (client.namesKeys) await online.close();
+  if (client.namesKeys) {
+    await online.send(issuedInvoice(nip).xml);
+    await online.close();
+  } // an unreadable session may be found so before anything is sent
   const end = await until("session ended", async () => {
     const { status } = await session.status(online.reference);
     return status.code < 200 ? undefined : status;
