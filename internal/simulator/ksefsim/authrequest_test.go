@@ -1,10 +1,17 @@
 package ksefsim
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
 	"fmt"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -51,6 +58,27 @@ func TestParseSigned_boundsNamespaces(t *testing.T) {
 	assert.NoError(t, err)
 	_, err = parseSigned(document(maxPrefixes + 1))
 	assert.ErrorContains(t, err, "9101", "canonicalisation copies every declaration to every element")
+}
+
+// A certificate can carry a key with which verifying takes minutes.
+func TestVerifyXAdES_takesNoEndlessKeys(t *testing.T) {
+	n := new(big.Int).Lsh(big.NewInt(1), 100_000)
+	huge := &rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 1<<31 - 1}
+	template := &x509.Certificate{SerialNumber: big.NewInt(5), Subject: pkix.Name{CommonName: "x"}, NotAfter: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, huge, newEC(t))
+	require.NoError(t, err)
+	cert, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	sign := signing{credentials: credentials{nil, cert}, nip: testNIP, challenge: "20261123-CR-0123456789-0123456789-01", signWith: testRSAKey()}
+	_, err = verifyXAdES(sign.document(t))
+	assert.ErrorContains(t, err, "16384")
+
+	good := sealOf(t, testNIP)
+	document := string(signing{credentials: good, nip: testNIP, challenge: sign.challenge}.document(t))
+	beside := "<ds:X509Certificate>" + base64.StdEncoding.EncodeToString(der) + "</ds:X509Certificate></ds:X509Data>"
+	signed, err := verifyXAdES([]byte(strings.Replace(document, "</ds:X509Data>", beside, 1)))
+	require.NoError(t, err)
+	assert.Empty(t, signed.others)
 }
 
 func TestCheckDigest_takesNoAlgorithmThatKSeFDoesNotList(t *testing.T) {

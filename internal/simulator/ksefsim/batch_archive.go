@@ -40,6 +40,11 @@ func (b archiveBounds) watch() *archiveWatch {
 	return &archiveWatch{archiveBounds: b, names: map[string]bool{}}
 }
 
+// mostOutOf is how many bytes an archive of so many may become.
+func mostOutOf(archiveBytes int64) int64 {
+	return min(mostUnpacked, max(leastUnpacked, mostUnpackedTimes*archiveBytes))
+}
+
 // admit checks a file before it is unpacked. A package holds invoices side by
 // side and nothing else: no folders, no links, no other kinds of file.
 func (w *archiveWatch) admit(name string, regular bool, size uint64) error {
@@ -55,7 +60,7 @@ func (w *archiveWatch) admit(name string, regular bool, size uint64) error {
 		return fmt.Errorf("plik %q występuje dwa razy", name)
 	case size > uint64(w.entryBytes):
 		return fmt.Errorf("plik %q po rozpakowaniu jest za duży", name)
-	case w.unpacked > min(mostUnpacked, max(leastUnpacked, mostUnpackedTimes*w.archiveBytes)):
+	case w.unpacked > mostOutOf(w.archiveBytes):
 		return errors.New("pakiet po rozpakowaniu jest za duży")
 	}
 	if len(w.names) >= w.entries {

@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// latestYear is as far as the time can be moved: the API's times and dates end
+// with 9999, and the rate may take it further.
+const latestYear = 9000
+
 // simClock is the simulator's time: it runs with the clock underneath, at a
 // rate, and can be moved forward. It never goes back by itself; a skew, which
 // a fault sets, shifts what callers see of it in either direction.
@@ -54,13 +58,23 @@ func (c *simClock) advance(d time.Duration) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.steadyLocked().Add(d).Year() > latestYear {
+		return fmt.Errorf("advance %v: time ends with the year %d here", d, latestYear)
+	}
 	c.base = c.base.Add(d)
 	return nil
 }
 
 // reaches says what is wrong with a moment to which the time is to be moved.
 func (c *simClock) reaches(to time.Time) error {
-	if now := c.now(); to.Before(now) {
+	now := c.now()
+	if ahead := to.Sub(now); !now.Add(ahead).Equal(to) {
+		return fmt.Errorf("set %s: that is too far from the present, %s, for one step", to.Format(time.RFC3339), now.Format(time.RFC3339))
+	}
+	if to.Year() > latestYear {
+		return fmt.Errorf("set %s: time ends with the year %d here", to.Format(time.RFC3339), latestYear)
+	}
+	if to.Before(now) {
 		return fmt.Errorf("set %s: that is before the present, %s, and time goes forward only", to.Format(time.RFC3339), now.Format(time.RFC3339))
 	}
 	return nil

@@ -122,12 +122,25 @@ func TestClock_changesInWholeOrNotAtAll(t *testing.T) {
 		{"rate": 0, "set": "2026-11-01T00:00:00Z"},
 		{"rate": -1, "advance": "1h"},
 		{"set": "2026-12-24T12:00:00Z", "advance": "1h"},
+		{"rate": 0, "set": "2426-11-01T00:00:00Z"}, // further than a time.Duration
+		{"rate": 0, "set": "9001-11-01T00:00:00Z"},
 	} {
 		assert.Equal(t, 400, w.do(http.MethodPost, "/_sim/clock", "", body).status, "%v", body)
 	}
 	assert.Equal(t, start, w.sim.now())
 	w.clock.Advance(time.Minute)
 	assert.Equal(t, start.Add(time.Minute), w.sim.now(), "the rate is the old one")
+}
+
+func TestClock_endsBeforeYearsHaveFiveDigits(t *testing.T) {
+	w := newWorld(t, nil)
+	for range 23 {
+		w.control("clock", map[string]any{"advance": "2562047h"})
+	}
+	a := w.do(http.MethodPost, "/_sim/clock", "", map[string]any{"advance": "2562047h"})
+	assert.Equal(t, 400, a.status)
+	assert.Contains(t, string(a.body), "9000")
+	assert.Equal(t, 8749, w.sim.now().Year())
 }
 
 func TestRateLimits_countAndTellTheSame(t *testing.T) {

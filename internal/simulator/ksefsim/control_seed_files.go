@@ -53,6 +53,7 @@ func readSeedArchive(from io.Reader) ([]seedInvoice, error) {
 		return nil, fmt.Errorf("read the archive: %w", err)
 	}
 	var invoices []seedInvoice
+	unpacked := int64(0)
 	for _, file := range archive.File {
 		if file.FileInfo().IsDir() || !strings.HasSuffix(strings.ToLower(file.Name), ".xml") {
 			continue
@@ -68,6 +69,9 @@ func readSeedArchive(from io.Reader) ([]seedInvoice, error) {
 			return nil, fmt.Errorf("read %s from the archive: %w", file.Name, err)
 		case len(xml) > maxSeededFile:
 			return nil, fmt.Errorf("%s in the archive is larger than %d bytes", file.Name, maxSeededFile)
+		}
+		if unpacked += int64(len(xml)); unpacked > mostOutOf(int64(len(data))) {
+			return nil, errors.New("the archive becomes too large when it is unpacked")
 		}
 		invoices = append(invoices, seedInvoice{XML: xml})
 	}

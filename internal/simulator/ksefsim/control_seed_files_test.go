@@ -38,6 +38,7 @@ func TestSeed_takesFilesAsTheyAre(t *testing.T) {
 	for want, body := range map[string][]byte{
 		"holds no": zipOf(t, packed{"readme.txt", []byte("no")}),
 		"archive":  []byte("no zip"),
+		"becomes":  zipOf(t, bombs(11)...),
 	} {
 		status, answer := post("application/zip", body)
 		assert.Equal(t, 400, status)

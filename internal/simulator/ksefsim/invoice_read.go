@@ -48,6 +48,7 @@ type party struct {
 // Bounds of what is read.
 const (
 	maxInvoiceDepth = 64
+	maxElementName  = 256 // longer ones would make the paths of all that is in them long
 	maxValuePaths   = 2000
 )
 
@@ -124,6 +125,9 @@ func (r *invoiceReader) start(el xml.StartElement) error {
 			return errNotWellFormed
 		}
 		seen[a.Name] = true
+	}
+	if len(el.Name.Local) > maxElementName {
+		return errors.New("an element's name is too long")
 	}
 	if len(r.path) >= maxInvoiceDepth {
 		return errors.New("nested too deep")

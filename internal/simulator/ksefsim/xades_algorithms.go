@@ -68,6 +68,10 @@ var signatureMethods = map[string]signatureMethod{
 	"http://www.w3.org/2007/05/xmldsig-more#sha3-384-rsa-MGF1": {"pss", crypto.SHA3_384},
 }
 
+// maxRSABits is the largest RSA key that signatures are verified with: with the
+// largest that a request can hold it would take minutes.
+const maxRSABits = 16384
+
 // verifySignatureValue checks a signature over data. An ECDSA value must be
 // R and S side by side at fixed width, as XML signatures demand: DER is
 // refused.
@@ -83,6 +87,9 @@ func verifySignatureValue(cert *x509.Certificate, algorithm string, data, value 
 	case *rsa.PublicKey:
 		if key.N.BitLen() < 2048 {
 			return refuse(21115, "Klucz RSA musi mieć co najmniej 2048 bitów.")
+		}
+		if key.N.BitLen() > maxRSABits {
+			return refuse(21115, "Klucz RSA może mieć najwyżej "+itoa(maxRSABits)+" bity.")
 		}
 		var err error
 		switch method.family {

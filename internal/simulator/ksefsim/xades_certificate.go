@@ -2,6 +2,7 @@ package ksefsim
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/x509"
 	"math/big"
 	"strings"
@@ -68,7 +69,7 @@ func (g *signature) embeddedCertificates() []*etree.Element {
 }
 
 // otherCertificates gives the certificates beside the signing one that can be
-// read.
+// read and whose keys signatures are verified with.
 func (g *signature) otherCertificates(signing *x509.Certificate) []*x509.Certificate {
 	var others []*x509.Certificate
 	for _, el := range g.embeddedCertificates() {
@@ -76,7 +77,11 @@ func (g *signature) otherCertificates(signing *x509.Certificate) []*x509.Certifi
 		if err != nil || bytes.Equal(der, signing.Raw) {
 			continue
 		}
-		if cert, err := x509.ParseCertificate(der); err == nil {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			continue
+		}
+		if key, isRSA := cert.PublicKey.(*rsa.PublicKey); !isRSA || key.N.BitLen() <= maxRSABits {
 			others = append(others, cert)
 		}
 	}

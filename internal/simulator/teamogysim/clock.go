@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// latestYear is as far as the time can be set: JSON's times end with 9999, and
+// the rate may take it further.
+const latestYear = 9000
+
 // clock is the simulator's time: that of Config.Now, which the control API can
 // set forward and let run faster or stand still.
 type clock struct {
@@ -99,6 +103,8 @@ func (s *Simulator) controlClock(a *answer, r *http.Request) {
 		a.fail(http.StatusBadRequest, "%v", err)
 	case body.Advance == nil && body.Rate == nil:
 		a.fail(http.StatusBadRequest, `nothing to change: want {"advance":"24h"}, {"rate":60} or both`)
+	case s.clock.now().Add(advance).Year() > latestYear:
+		a.fail(http.StatusBadRequest, "advance %q: time ends with the year %d here", *body.Advance, latestYear)
 	case body.Rate != nil && (*body.Rate < 0 || *body.Rate > 1e6):
 		a.fail(http.StatusBadRequest, "rate %v: want 0 (stands still) to 1000000", *body.Rate)
 	default:

@@ -54,6 +54,17 @@ func TestClock_retryAfterIsInTheCallersTime(t *testing.T) {
 	assert.Equal(t, 200, s.do("GET", "/views/units", nil).status)
 }
 
+func TestClock_endsBeforeYearsHaveFiveDigits(t *testing.T) {
+	s := start(t, nil)
+	for range 23 {
+		s.ok("POST", "/_sim/clock", fields{"advance": "2562047h"})
+	}
+	r := s.do("POST", "/_sim/clock", fields{"advance": "2562047h"})
+	assert.Equal(t, 400, r.status)
+	assert.Contains(t, string(r.body), "9000")
+	assert.Equal(t, 200, s.do("GET", "/_sim/clock", nil).status)
+}
+
 func TestClock_refusesWhatIsNoChange(t *testing.T) {
 	s := start(t, nil)
 	for text, want := range map[string]string{

@@ -173,14 +173,3 @@ func TestFilter_ignoringPropertiesNeverNamesOne(t *testing.T) {
 		}
 	})
 }
-
-func FuzzFilter_neverPanics(f *testing.F) {
-	f.Add("(type='INVOICE.SALES' AND status='APPROVED') OR NOT id>5")
-	f.Add("a=ANY('x',1,true)")
-	f.Add("((((")
-	f.Fuzz(func(_ *testing.T, text string) {
-		if parsed, err := parseFilter(text, dialect{}); err == nil {
-			parsed.keep(sampleRow(), false)
-		}
-	})
-}

@@ -152,11 +152,6 @@ func TestGlance_keepsWhatItHasOfBrokenXML(t *testing.T) {
 	assert.Equal(t, "2026-11-20", glanceXML([]byte(`<Faktura><Fa><P_1>2026-11-20</P_1><P_15>`)).date)
 }
 
-func FuzzGlance_neverPanics(f *testing.F) {
-	f.Add([]byte(sampleXML))
-	f.Fuzz(func(_ *testing.T, data []byte) { glanceXML(data) })
-}
-
 func TestGlance_readsTheOfficialSamples(t *testing.T) {
 	reference := os.Getenv("KSEF_REFERENCE")
 	if reference == "" {
