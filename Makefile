@@ -5,6 +5,7 @@ SHELL := /bin/sh
 ONCE ?=
 INVOICES ?=
 DEMO_TIMEOUT ?=
+FUZZTIME ?= 10s
 
 # Official contracts and samples of KSeF, which tests read where they are present.
 KSEF_REFERENCE ?= ../shared/ksef
@@ -34,6 +35,7 @@ help: ## list the targets
 	@echo 'make demo ONCE=1                        ends by itself, exit 0 if every invoice arrived'
 	@echo 'make demo ONCE=1 INVOICES=directory     with the FA(3) files of that directory'
 	@echo 'make demo DEMO_TIMEOUT=10m              when ONCE=1 gives up'
+	@echo 'make fuzz FUZZTIME=5m                   longer for each target'
 
 .PHONY: demo
 demo: binaries $(cli) ## the whole product on this machine: Temporal, simulators, worker, sample invoices
@@ -77,6 +79,10 @@ bench: $(cli) ## benchmarks, one "name: value unit" line each
 			unit = $$(i + 1); what = of[unit]; \
 			if (split(unit, part, ":") == 2) { what = "." part[1]; unit = part[2] } \
 			printf "%s%s: %s %s\n", name, what, $$i, unit } }' bin/bench.txt
+
+.PHONY: fuzz
+fuzz: ## throw inputs at everything that reads what others wrote, FUZZTIME (10s) for each target
+	@tools/fuzz.sh '$(FUZZTIME)'
 
 .PHONY: fmt
 fmt: bin/golangci-lint ## format every Go file

@@ -214,6 +214,8 @@ func TestAddFact_refusesWhatIsNoFact(t *testing.T) {
 		"kind with --":  {record, Fact{Kind: "a--b", At: now}},
 		"kind ends -":   {record, Fact{Kind: "a-", At: now}},
 		"no time":       {record, Fact{Kind: "a"}},
+		"year 10000":    {record, Fact{Kind: "a", At: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -3*3600))}},
+		"year -1":       {record, Fact{Kind: "a", At: time.Date(0, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3*3600))}},
 		"no JSON":       {record, Fact{Kind: "a", At: now, Data: json.RawMessage("{")}},
 		"no connection": {RecordKey{"", Sent, "1"}, Fact{Kind: "a", At: now}},
 		"path":          {RecordKey{"../x", Sent, "1"}, Fact{Kind: "a", At: now}},

@@ -58,6 +58,12 @@ type storedFact struct {
 // factTime is how a fact's time is written: UTC, always nine decimals, so that it also sorts as text.
 const factTime = "2006-01-02T15:04:05.000000000Z"
 
+// isFactTime says whether a time is one that factTime can write and that reads back.
+func isFactTime(at time.Time) bool {
+	year := at.UTC().Year()
+	return !at.IsZero() && year >= 0 && year <= 9999
+}
+
 // AddFact adds a fact to a record. If a fact with its Kind and Name is there already, added is false and
 // the one that is there stays, whatever its time and data. (It may be this very call's own: over S3 an
 // answer can get lost and the repetition find the object there. So decide on the facts, not on added.)
@@ -70,8 +76,8 @@ func (a *Archive) AddFact(ctx context.Context, record RecordKey, fact Fact) (add
 	if err != nil {
 		return false, fmt.Errorf("add a fact to the record of %s: %w", record.ID, err)
 	}
-	if fact.At.IsZero() {
-		return false, fmt.Errorf("add the fact %s to the record of %s: it has no time", fact.Kind, record.ID)
+	if !isFactTime(fact.At) {
+		return false, fmt.Errorf("add the fact %s to the record of %s: it has no time, or one of no year from 0 to 9999", fact.Kind, record.ID)
 	}
 	var encoded bytes.Buffer
 	encoder := json.NewEncoder(&encoded) // one line break at the end, two blanks: read with cat
@@ -138,7 +144,7 @@ func decodeFact(key string, data []byte) (Fact, error) {
 		return Fact{}, &CorruptError{Key: key, Reason: "the fact in it belongs elsewhere"}
 	}
 	at, err := time.Parse(time.RFC3339Nano, stored.At)
-	if err != nil || at.IsZero() {
+	if err != nil || !isFactTime(at) {
 		return Fact{}, &CorruptError{Key: key, Reason: "the fact in it has no time"}
 	}
 	fact := Fact{Kind: stored.Kind, At: at, Name: stored.Name}

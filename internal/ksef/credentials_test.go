@@ -170,6 +170,53 @@ func otherEncryption(t *testing.T, scheme, kdf, prf string) []byte {
 	return must(asn1.Marshal(encryptedKeyInfo{Algorithm: algorithm, Data: make([]byte, 48)}))
 }
 
+// A number in a damaged file can stand for hours of work, or for more memory
+// than there is.
+func TestLoadCredentials_refusesEndlessKeyDerivation(t *testing.T) {
+	certificate := newCertificate(t, ecKey(), polishName, nil)
+	derivedBy := func(kdf string, parameters any) []byte {
+		p := pbes2Parameters{
+			KDF:    pkix.AlgorithmIdentifier{Algorithm: oid(t, kdf), Parameters: asn1.RawValue{FullBytes: must(asn1.Marshal(parameters))}},
+			Scheme: pkix.AlgorithmIdentifier{Algorithm: oid(t, "2.16.840.1.101.3.4.1.42"), Parameters: asn1.RawValue{FullBytes: must(asn1.Marshal(make([]byte, 16)))}},
+		}
+		algorithm := pkix.AlgorithmIdentifier{Algorithm: oid(t, oidPBES2), Parameters: asn1.RawValue{FullBytes: must(asn1.Marshal(p))}}
+		return must(asn1.Marshal(encryptedKeyInfo{Algorithm: algorithm, Data: make([]byte, 48)}))
+	}
+	type plainPBKDF2 struct {
+		Salt       []byte
+		Iterations int
+	}
+	type mac struct {
+		Digest struct {
+			Algorithm pkix.AlgorithmIdentifier
+			Digest    []byte
+		}
+		Salt   []byte
+		Rounds int
+	}
+	m := mac{Salt: []byte("salt"), Rounds: 1 << 31}
+	m.Digest.Algorithm = pkix.AlgorithmIdentifier{Algorithm: oid(t, "1.3.14.3.2.26"), Parameters: asn1.NullRawValue}
+	bag := must(asn1.Marshal(struct {
+		Version int
+		Content []byte
+		MAC     mac
+	}{3, []byte{}, m}))
+	for name, c := range map[string]struct{ certificate, key []byte }{
+		"PBKDF2":        {certificate.Raw, derivedBy(oidPBKDF2, plainPBKDF2{[]byte("salt"), 1 << 31})},
+		"scrypt":        {certificate.Raw, derivedBy(oidScrypt, scryptParameters{[]byte("salt"), 1 << 25, 8, 1, 0})},
+		"many scrypts":  {certificate.Raw, derivedBy(oidScrypt, scryptParameters{[]byte("salt"), 1 << 14, 8, 1 << 20, 0})},
+		"PKCS#12's MAC": {bag, nil},
+	} {
+		_, err := LoadCredentials(c.certificate, c.key, keyPassword, testNow)
+		var e *CredentialError
+		require.ErrorAs(t, err, &e, name)
+		assert.Equal(t, UnsupportedEncryption, e.Problem, name)
+	}
+	for _, form := range []*pkcs12.Encoder{pkcs12.LegacyRC2, pkcs12.Modern2023, pkcs12.Modern2026} {
+		assert.Equal(t, 1234, roundsOfPKCS12(must(form.WithIterations(1234).Encode(ecKey(), certificate, nil, keyPassword))))
+	}
+}
+
 func TestLoadCredentials_acceptsQualifiedKeyUsage(t *testing.T) {
 	both := newCertificate(t, ecKey(), polishName, func(c *x509.Certificate) {
 		c.KeyUsage = x509.KeyUsageContentCommitment | x509.KeyUsageDigitalSignature

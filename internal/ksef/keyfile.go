@@ -82,6 +82,9 @@ func isPKCS12(data []byte) bool {
 
 func readPKCS12(data []byte, password string) (chain []*x509.Certificate, signer crypto.Signer, err error) {
 	defer recoverUnreadable(&err, UnreadableCertificate, "the PKCS#12 file is damaged")
+	if roundsOfPKCS12(data) > mostRounds {
+		return nil, nil, credentialError(UnsupportedEncryption, "the PKCS#12 file asks for more than %d rounds, or is damaged: make it anew", mostRounds)
+	}
 	key, leaf, others, err := pkcs12.DecodeChain(data, password)
 	var missing pkcs12.NotImplementedError
 	switch {
@@ -161,6 +164,19 @@ type pbkdf2Parameters struct {
 	PRF        pkix.AlgorithmIdentifier `asn1:"optional"`
 }
 
+type scryptParameters struct {
+	Salt                      []byte
+	Cost, BlockSize, Parallel int
+	KeyLength                 int `asn1:"optional"`
+}
+
+// What deriving a key may take. Keys are made with a tenth of it at most; in a damaged file the numbers can stand
+// for hours, or for more memory than there is.
+const (
+	mostRounds       = 10_000_000 // of PBKDF2, some seconds
+	mostScryptMemory = 256 << 20  // bytes
+)
+
 const (
 	oidPBES2          = "1.2.840.113549.1.5.13"
 	oidPBKDF2         = "1.2.840.113549.1.5.12"
@@ -212,6 +228,13 @@ func unsupportedEncryption(info encryptedKeyInfo) string {
 	}
 	switch p.KDF.Algorithm.String() {
 	case oidScrypt:
+		var kdf scryptParameters
+		if _, err := asn1.Unmarshal(p.KDF.Parameters.FullBytes, &kdf); err != nil {
+			return "unreadable scrypt parameters"
+		}
+		if kdf.takesTooMuch() {
+			return fmt.Sprintf("scrypt that needs more than %d MB", mostScryptMemory>>20)
+		}
 		return ""
 	case oidPBKDF2:
 	default:
@@ -221,12 +244,49 @@ func unsupportedEncryption(info encryptedKeyInfo) string {
 	if _, err := asn1.Unmarshal(p.KDF.Parameters.FullBytes, &kdf); err != nil {
 		return "unreadable PBKDF2 parameters"
 	}
+	if kdf.Iterations > mostRounds {
+		return fmt.Sprintf("PBKDF2 of more than %d rounds", mostRounds)
+	}
 	switch prf := kdf.PRF.Algorithm.String(); prf {
 	case "", oidHMACWithSHA1, oidHMACWithSHA256:
 		return ""
 	default:
 		return fmt.Sprintf("PBKDF2 and another hash than SHA-1 or SHA-256 (%s)", prf)
 	}
+}
+
+func (s scryptParameters) takesTooMuch() bool {
+	const most = mostScryptMemory / 128
+	return s.Cost > most || s.BlockSize > most || s.Parallel > most || s.Cost*s.BlockSize > most || s.BlockSize*s.Parallel > most || s.Parallel > 16
+}
+
+// roundsOfPKCS12 is how many rounds it takes to check the password of a PKCS#12 file, 0 when that cannot be seen.
+// They come first: numbers further inside are not looked at where the check fails.
+func roundsOfPKCS12(data []byte) int {
+	var file struct {
+		Version int
+		Content asn1.RawValue
+		MAC     struct {
+			Digest struct {
+				Algorithm pkix.AlgorithmIdentifier
+				Digest    []byte
+			}
+			Salt   []byte
+			Rounds int `asn1:"optional,default:1"`
+		} `asn1:"optional"`
+	}
+	if _, err := asn1.Unmarshal(data, &file); err != nil {
+		return 0
+	}
+	rounds := file.MAC.Rounds
+	var p pbes2Parameters // PBMAC1 has its own
+	var kdf pbkdf2Parameters
+	if _, err := asn1.Unmarshal(file.MAC.Digest.Algorithm.Parameters.FullBytes, &p); err == nil {
+		if _, err := asn1.Unmarshal(p.KDF.Parameters.FullBytes, &kdf); err == nil {
+			rounds = max(rounds, kdf.Iterations)
+		}
+	}
+	return rounds
 }
 
 // recoverUnreadable turns a panic of a decoder over damaged input into an error.

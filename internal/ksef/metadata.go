@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -139,7 +140,7 @@ type wireMetadata struct {
 func (w wireMetadata) read() Metadata {
 	issued := w.IssueDate
 	if len(issued) > len(time.DateOnly) {
-		issued = issued[:len(time.DateOnly)]
+		issued = strings.ToValidUTF8(issued[:len(time.DateOnly)], "") // which is what JSON can hold
 	}
 	m := Metadata{
 		KSeFNumber: w.KSeFNumber, InvoiceNumber: w.InvoiceNumber, IssueDate: issued,

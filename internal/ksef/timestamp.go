@@ -27,7 +27,8 @@ func parseTime(s string) time.Time {
 		"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", "2006-01-02",
 	} {
 		// Parse accepts a fraction of a second although the layout has none.
-		if t, err := time.Parse(layout, s); err == nil {
+		// A year that JSON cannot write may come of the offset.
+		if t, err := time.Parse(layout, s); err == nil && t.UTC().Year() >= 0 && t.UTC().Year() <= 9999 {
 			return t.UTC()
 		}
 	}

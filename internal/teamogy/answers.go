@@ -13,11 +13,23 @@ type object map[string]json.RawMessage
 // wrappers are the names under which an answer may hold what was asked for. Only "data" has been seen.
 var wrappers = []string{"data", "result"}
 
+// maxNesting is how deep what is looked for may lie in arrays and wrappers. Every level is read anew, so a large
+// answer of thousands of levels would take hours.
+const maxNesting = 20
+
 // objects reads the objects of an answer: a single one, an array, or either inside {"data": ...}. Bare numbers and
 // numeric texts become objects with an id, for answers to POST and PATCH.
 func objects(answer []byte, idName string) ([]object, bool) {
 	answer = bytes.TrimSpace(answer)
 	if len(answer) == 0 || !json.Valid(answer) {
+		return nil, false
+	}
+	return objectsIn(answer, idName, maxNesting)
+}
+
+func objectsIn(answer []byte, idName string, levels int) ([]object, bool) {
+	answer = bytes.TrimSpace(answer)
+	if levels == 0 {
 		return nil, false
 	}
 	switch answer[0] {
@@ -29,7 +41,7 @@ func objects(answer []byte, idName string) ([]object, bool) {
 		if _, has := o[idName]; !has {
 			for _, name := range wrappers {
 				if inner, ok := o[name]; ok {
-					return objects(inner, idName)
+					return objectsIn(inner, idName, levels-1)
 				}
 			}
 		}
@@ -41,7 +53,7 @@ func objects(answer []byte, idName string) ([]object, bool) {
 		}
 		found := []object{}
 		for _, item := range list {
-			inner, ok := objects(item, idName)
+			inner, ok := objectsIn(item, idName, levels-1)
 			if !ok {
 				return nil, false
 			}
@@ -118,7 +130,7 @@ func (o object) texts(path string) []string {
 	var found []string
 	for name, v := range o {
 		if name == path || strings.HasPrefix(name, path+".") {
-			found = appendTexts(found, v)
+			found = appendTexts(found, v, maxNesting)
 		}
 	}
 	if first, rest, ok := strings.Cut(path, "."); ok {
@@ -127,9 +139,9 @@ func (o object) texts(path string) []string {
 	return found
 }
 
-func appendTexts(found []string, raw json.RawMessage) []string {
+func appendTexts(found []string, raw json.RawMessage, levels int) []string {
 	raw = bytes.TrimSpace(raw)
-	if len(raw) == 0 {
+	if len(raw) == 0 || levels == 0 {
 		return found
 	}
 	switch raw[0] {
@@ -137,14 +149,14 @@ func appendTexts(found []string, raw json.RawMessage) []string {
 		var o object
 		if json.Unmarshal(raw, &o) == nil {
 			for _, v := range o {
-				found = appendTexts(found, v)
+				found = appendTexts(found, v, levels-1)
 			}
 		}
 	case '[':
 		var list []json.RawMessage
 		if json.Unmarshal(raw, &list) == nil {
 			for _, v := range list {
-				found = appendTexts(found, v)
+				found = appendTexts(found, v, levels-1)
 			}
 		}
 	default:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -175,6 +176,8 @@ func TestObjects_readsTheShapesOfAnEntity(t *testing.T) {
 		{`"abc"`, nil, true},
 		{``, nil, true},
 		{`{"id":`, nil, true},
+		{strings.Repeat(`[`, 19) + `7` + strings.Repeat(`]`, 19), []int64{7}, false},
+		{strings.Repeat(`{"data":`, 20) + `7` + strings.Repeat(`}`, 20), nil, true}, // every level is read anew
 	} {
 		found, ok := objects([]byte(test.answer), "id")
 		assert.Equal(t, !test.bad, ok, test.answer)

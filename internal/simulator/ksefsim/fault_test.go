@@ -252,7 +252,7 @@ func (w *world) witness() {
 func TestMain(m *testing.M) {
 	newRSAKey = stockOfKeys(newRSAKey)
 	code := m.Run()
-	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == "" && !testing.Short()
+	whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.list").Value.String() == "" && flag.Lookup("test.skip").Value.String() == "" && !testing.Short()
 	for _, name := range FaultNames() {
 		if code == 0 && whole && !struck.names[name] {
 			fmt.Fprintf(os.Stderr, "no test shows what the fault %s does\n", name)
