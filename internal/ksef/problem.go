@@ -112,19 +112,22 @@ func (e *Error) addCode(code int, description string, details []string) {
 	e.Codes = append(e.Codes, c)
 }
 
+// longestRetryAfter bounds what a server may ask for.
+const longestRetryAfter = 7 * 24 * time.Hour
+
 // retryAfter reads Retry-After: seconds, or a date by the server's own clock. A
 // second is added, because KSeF's header and its text are known to differ by one.
 func (c *Client) retryAfter(resp *http.Response) time.Duration {
 	v := strings.TrimSpace(resp.Header.Get("Retry-After"))
 	var d time.Duration
 	if seconds, err := strconv.ParseInt(v, 10, 64); err == nil {
-		d = time.Duration(min(max(seconds, 0), 7*24*3600)) * time.Second
+		d = time.Duration(min(max(seconds, 0), int64(longestRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(v); err == nil {
 		from := c.ServerTime()
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			from = date
 		}
-		d = max(at.Sub(from), 0)
+		d = min(max(at.Sub(from), 0), longestRetryAfter)
 	} else if resp.StatusCode == http.StatusTooManyRequests {
 		d = c.pacer.window(defaultRetryAfter)
 	} else {
