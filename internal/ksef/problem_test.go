@@ -104,6 +104,7 @@ func TestRateLimited_blocksTheGroupFor429(t *testing.T) {
 		"none scaled":    {"", 60, 2 * time.Second},
 		"nonsense":       {"soon", 1, 61 * time.Second},
 		"negative":       {"-5", 1, time.Second},
+		"date far away":  {"Fri, 31 Dec 9999 23:59:59 GMT", 1, longestRetryAfter + time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeKSeF(t)
