@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,16 +31,20 @@ func (d direction) has(one direction) bool { return d == one || d == both }
 // experiment is one fault and how it is met: invoices are there, the fault
 // strikes while they are on their way, it ends, and then they are counted.
 type experiment struct {
-	group string // whose fault it is, one of the table's parts
-	name  string // unique within the group
-	what  string // one sentence for the table: what happens
+	group   string // whose fault it is, one of the table's parts
+	name    string // of the row of the table
+	variant string // tells experiments of one row apart; their runs are added up
+	what    string // one sentence for the table: what happens
+	rows    []row  // further rows that this experiment stands for: group, name, what
 
 	direction direction
 	n         int // invoices in each direction; 0: the suite's number
 	runs      int // how often, each time with a seed of its own; 0: once
 
 	options func(*bedOptions) // changes the bed before it is made; may be nil
-	arrange func(*trial)      // orders the fault, before the workflows start; may be nil
+	fields  string            // TEAMOGY_FIELDS_FILE, if the product has to be told something of the tenant
+	prepare func(*trial)      // runs before the invoices are there; may be nil
+	arrange func(*trial)      // orders the fault, before the worker and the workflows start; may be nil
 	act     func(*trial)      // runs while the invoices are on their way and returns when the fault is over; may be nil
 	fired   func(*trial) bool // whether the fault happened, asked at the end
 
@@ -47,7 +53,9 @@ type experiment struct {
 	mayFail string
 }
 
-func (e experiment) title() string { return e.group + ": " + e.name }
+func (e experiment) title() string {
+	return strings.TrimSpace(e.group + ": " + e.name + " " + e.variant)
+}
 
 // trial is one run of an experiment: a bed with invoices.
 type trial struct {
@@ -61,6 +69,8 @@ type trial struct {
 	exports []issuedDocument // in Teamogy, ready
 	posts   *posts           // what was posted
 	ended   time.Time        // when everything has to have arrived
+	work    func()           // starts the worker
+	missed  []string         // faults that were taken back without having struck
 }
 
 // counts are what was found at the simulators when an experiment had ended.
@@ -87,10 +97,14 @@ const reliabilityPatience = 5 * time.Minute
 func (e experiment) try(t *testing.T, n int, seed uint64) map[direction]counts {
 	t.Helper()
 	b := newTrial(t, e, n, seed)
+	if e.prepare != nil {
+		e.prepare(b)
+	}
 	b.fill()
 	if e.arrange != nil {
 		e.arrange(b)
 	}
+	b.work()
 	b.startAll()
 	if e.act != nil {
 		e.act(b)
@@ -111,19 +125,32 @@ func (e experiment) try(t *testing.T, n int, seed uint64) map[direction]counts {
 func newTrial(t *testing.T, e experiment, n int, seed uint64) *trial {
 	t.Helper()
 	p := &posts{}
+	var options bedOptions
 	b := newBed(t, func(o *bedOptions) {
 		o.ksef.TimeScale, o.teamogy.TimeScale = reliabilityScale, reliabilityScale
 		o.settings["TIME_SCALE"] = fmt.Sprint(reliabilityScale)
+		if e.fields != "" {
+			o.settings["TEAMOGY_FIELDS_FILE"] = "fields.json"
+		}
 		if e.options != nil {
 			e.options(o)
 		}
+		options = *o
+		o.noWorker = true // only when everything is prepared
 		o.wrapKSeF, o.wrapTeamogy = p.before(o.wrapKSeF), p.before(o.wrapTeamogy)
 	})
+	if e.fields != "" {
+		require.NoError(t, os.WriteFile(filepath.Join(b.connectionsDir(), "fields.json"), []byte(e.fields), 0o600))
+	}
+	work := func() {}
+	if !options.noWorker {
+		work = func() { b.startWorker(options.interceptor) }
+	}
 	b.wantTooMany = true // quotas are counted elsewhere; here refusals are one more fault
 	return &trial{
 		bed: b, experiment: e, n: n, seed: seed, posts: p,
 		random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // a repeatable choice is wanted
-		ended:  time.Now().Add(reliabilityPatience),
+		ended:  time.Now().Add(reliabilityPatience), work: work,
 	}
 }
 
@@ -337,13 +364,54 @@ func (t *trial) describe(id string) string {
 
 // ---- what faults have in common ----
 
-// struck counts how often a simulator's faults of a name have struck.
-func (t *trial) struck(base, name string) int {
+// faultsAt are the faults that are ordered at a simulator now.
+func (t *trial) faultsAt(base string) []orderedFault {
 	t.Helper()
-	var answer struct {
-		Fired  map[string]int // KSeF's
-		Totals map[string]int // Teamogy's
-	}
+	var answer struct{ Faults []orderedFault }
 	t.control(http.MethodGet, base+"/_sim/faults", nil, &answer)
-	return answer.Fired[name] + answer.Totals[name]
+	return answer.Faults
+}
+
+type orderedFault struct {
+	Name      string `json:"name"`
+	Operation string `json:"operation"`
+	Fired     int    `json:"fired"`
+}
+
+// endFaults takes the faults of a simulator back, and notes those that never
+// struck.
+func (t *trial) endFaults(base string) {
+	t.Helper()
+	t.missed = append(t.missed, t.unfired(base)...)
+	t.clearFaults(base)
+}
+
+func (t *trial) unfired(base string) []string {
+	t.Helper()
+	var names []string
+	for _, f := range t.faultsAt(base) {
+		if f.Fired == 0 {
+			names = append(names, f.Name+" at "+f.Operation)
+		}
+	}
+	return names
+}
+
+// allStruck says whether every fault that was ordered has struck.
+func allStruck(t *trial) bool {
+	t.Helper()
+	missed := append(append(t.unfired(t.ksefURL), t.unfired(t.teamogyURL)...), t.missed...)
+	if len(missed) > 0 {
+		t.Logf("these never struck: %q", missed)
+	}
+	return len(missed) == 0
+}
+
+// struckAt counts the strikes at a simulator so far.
+func (t *trial) struckAt(base string) (n int) {
+	t.Helper()
+	for _, f := range t.faultsAt(base) {
+		n += f.Fired
+	}
+	return n
 }

@@ -48,7 +48,7 @@ func chosenSuite(t *testing.T) suite {
 var sampleOfExperiments = []string{}
 
 func allExperiments() []experiment {
-	return slices.Concat(processExperiments())
+	return slices.Concat(ksefExperiments(), teamogyExperiments(), processExperiments())
 }
 
 // row is a line of the table in docs/reliability.md.
@@ -120,15 +120,24 @@ func report(t *testing.T, e experiment, seed uint64, found map[direction]counts)
 
 // add puts an experiment's counts into its rows.
 func add(rows []row, e experiment, found map[direction]counts) []row {
+	stands := e.rows
+	if e.name != "" {
+		stands = append([]row{{group: e.group, name: e.name, what: e.what}}, stands...)
+	}
 	for d, c := range found {
-		i := slices.IndexFunc(rows, func(r row) bool { return r.group == e.group && r.name == e.name && r.direction == d })
-		if i < 0 {
-			rows = append(rows, row{group: e.group, name: e.name, what: e.what, direction: d, invoices: c.Invoices})
-			i = len(rows) - 1
+		for _, r := range stands {
+			i := slices.IndexFunc(rows, func(other row) bool {
+				return other.group == r.group && other.name == r.name && other.direction == d
+			})
+			if i < 0 {
+				r.direction, r.invoices = d, c.Invoices
+				rows = append(rows, r)
+				i = len(rows) - 1
+			}
+			rows[i].runs++
+			rows[i].lost += c.Lost
+			rows[i].doubled += c.Doubled
 		}
-		rows[i].runs++
-		rows[i].lost += c.Lost
-		rows[i].doubled += c.Doubled
 	}
 	return rows
 }
