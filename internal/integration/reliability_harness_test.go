@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -288,6 +289,7 @@ func (t *trial) countReceived() counts {
 		c.double("%d documents of %q, which nobody sent us", n, number)
 	}
 	c.Failed = t.failed(flow.ImportInvoice, &c)
+	c.explain("%s: %s", flow.ReceiveID(t.connection), t.describe(flow.ReceiveID(t.connection)))
 	return c
 }
 
@@ -296,8 +298,14 @@ func (t *trial) countSent() counts {
 	t.Helper()
 	_, written := t.byNumber()
 	numbers := map[string][]string{} // by hash
-	for _, i := range t.atKSeF() {
-		if i.KSeFNumber != "" {
+	var held struct{ Invoices []ksefInvoice }
+	t.control(http.MethodGet, t.ksefURL+"/_sim/invoices", nil, &held)
+	imports := map[string]bool{}
+	for _, i := range t.imports {
+		imports[i.KSeFNumber] = true
+	}
+	for _, i := range held.Invoices {
+		if !imports[i.KSeFNumber] { // also one that got in under somebody else's session
 			numbers[i.SHA256] = append(numbers[i.SHA256], i.KSeFNumber)
 		}
 	}
@@ -321,6 +329,8 @@ func (t *trial) countSent() counts {
 		c.double("%v are of bytes that no document has: %s", got, hash)
 	}
 	c.Failed = t.failed(flow.SendInvoice, &c)
+	c.explain("%s: %s", flow.SendID(t.connection), t.describe(flow.SendID(t.connection)))
+	c.explain("%s: %s", flow.TransmitID(t.connection), t.describe(flow.TransmitID(t.connection)))
 	return c
 }
 
@@ -332,6 +342,13 @@ func (c *counts) lose(format string, arguments ...any) {
 func (c *counts) double(format string, arguments ...any) {
 	c.Doubled++
 	c.Troubles = append(c.Troubles, "doubled: "+fmt.Sprintf(format, arguments...))
+}
+
+// explain adds what the long-running workflows do, where something is wrong.
+func (c *counts) explain(format string, arguments ...any) {
+	if len(c.Troubles) > 0 {
+		c.Troubles = append(c.Troubles, fmt.Sprintf(format, arguments...))
+	}
 }
 
 // failed counts the failed workflows of a type and says which they are.
@@ -358,6 +375,13 @@ func (t *trial) describe(id string) string {
 	text := strings.ToLower(strings.TrimPrefix(description.GetWorkflowExecutionInfo().GetStatus().String(), "WORKFLOW_EXECUTION_STATUS_"))
 	for _, a := range description.GetPendingActivities() {
 		text += fmt.Sprintf("; %s, attempt %d: %s", a.GetActivityType().GetName(), a.GetAttempt(), a.GetLastFailure().GetMessage())
+	}
+	if value, err := t.client.QueryWorkflow(t.within(), id, "", flow.QueryStatus); err == nil {
+		var status map[string]any
+		if value.Get(&status) == nil {
+			raw, _ := json.Marshal(status)
+			text += "; " + string(raw)
+		}
 	}
 	return text
 }
