@@ -161,7 +161,7 @@ func TestFileStore_isNotDisturbedByWhatAKilledWriterLeft(t *testing.T) {
 	// A writer killed before link(2) leaves only a temporary file, whole or cut short.
 	folder := filepath.Join(root, "records", "acme", "sent", "7")
 	require.NoError(t, os.MkdirAll(folder, 0o700))
-	temp, err := writeTemp(folder, []byte(`{"kind":"acc`))
+	temp, err := store.writeTemp(folder, []byte(`{"kind":"acc`))
 	require.NoError(t, err)
 	// One killed between link(2) and the removal leaves a second name of a whole object.
 	require.NoError(t, store.Create(ctx, "records/acme/sent/7/b.json", []byte("whole")))
