@@ -26,6 +26,7 @@ var backEnds = []struct {
 	}},
 	{"mem", func(*testing.T) string { return "mem://" }},
 	{"s3", func(t *testing.T) string { t.Helper(); return openFakeS3(t, &fakeS3{}) }},
+	{"versitygw", openVersityGW},
 }
 
 func onEveryBackEnd(t *testing.T, test func(t *testing.T, a *Archive)) {
