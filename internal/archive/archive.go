@@ -141,5 +141,5 @@ type CorruptError struct {
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("archive %s is damaged: %s; restore it from a backup", e.Key, e.Reason)
+	return fmt.Sprintf("archive %s is damaged: %s; restore it from a backup (nothing overwrites it)", e.Key, e.Reason)
 }
