@@ -141,7 +141,7 @@ func (s *sendInvoice) refuse(ctx workflow.Context, cause error) error {
 
 // writtenToDocument tells which errors the accountant can mend.
 func writtenToDocument(errorType string) bool {
-	switch errorType {
+	switch flow.LookupError(errorType).Type { // also by a former name
 	case flow.ErrInvoiceInvalid, flow.ErrIssueDateFuture, flow.ErrInvoiceRejected, flow.ErrNumberTaken, flow.ErrAttachmentBatch,
 		flow.ErrInvoiceMissing, flow.ErrIssuedOtherwise:
 		return true
