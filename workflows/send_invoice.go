@@ -100,7 +100,7 @@ func (s *sendInvoice) transmit(ctx workflow.Context, issued flow.IssuedInvoice) 
 	if err != nil {
 		return none, err
 	}
-	if answer.DocumentID != s.in.DocumentID || answer.SHA256 != issued.Document.SHA256 {
+	if answer.DocumentID != s.in.DocumentID || !answer.Answers(issued.Document.SHA256) {
 		row := flow.LookupError(flow.ErrWrongAnswer)
 		return none, temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("the answer is about document %d with hash %s, but document %d with hash %s was handed over",

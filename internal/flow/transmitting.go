@@ -153,6 +153,9 @@ type AwaitInput struct {
 	Reference  string  `json:"reference,omitempty"`
 	Plan       ListRef `json:"plan"`
 	Open       []int   `json:"open"` // indexes of the plan that are undecided
+	// Since is when the waiting began: when the session was filled, or brought
+	// its last decision. The longer ago, the rarer KSeF is asked. Zero: just now.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Awaited tells what moved.
