@@ -82,11 +82,23 @@ const (
 	unclear
 )
 
-// sort finds out what to do with one hand-over, and with which bytes. It looks
-// at KSeF before anything is sent a second time. Of a content that was sent
+// sort finds out what to do with one hand-over, and with which bytes.
+func (s *Session) sort(ctx context.Context, connection string, item flow.HandOver, seen *sessionLists) (fate, planItem, error) {
+	what, planned, err := s.fateOf(ctx, connection, item, seen)
+	if what != toSend || err != nil {
+		return what, planned, err
+	}
+	if wanted, err := s.stillWanted(ctx, item); !wanted || err != nil {
+		return dropped, planned, err
+	}
+	return toSend, planned, nil
+}
+
+// fateOf is sort without asking whether anybody still waits. It looks at KSeF
+// before anything is sent a second time. Of a content that was sent
 // before and that KSeF has not judged, the same bytes are sent again, even if
 // Teamogy has rendered the XML anew since.
-func (s *Session) sort(ctx context.Context, connection string, item flow.HandOver, seen *sessionLists) (fate, planItem, error) {
+func (s *Session) fateOf(ctx context.Context, connection string, item flow.HandOver, seen *sessionLists) (fate, planItem, error) {
 	planned := planItem{HandOver: item}
 	record, err := s.sentRecord(ctx, connection, item.DocumentID)
 	if err != nil {
@@ -131,10 +143,6 @@ func (s *Session) sort(ctx context.Context, connection string, item flow.HandOve
 		return decided, planned, s.noteEnd(ctx, connection, item, a.SessionReference, factRejected, sessionFact{
 			Type: flow.ErrIssuedOtherwise, Text: issuedOtherwise(a),
 		})
-	}
-	wanted, err := s.stillWanted(ctx, item)
-	if !wanted || err != nil {
-		return dropped, planned, err
 	}
 	return toSend, planned, nil
 }

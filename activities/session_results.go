@@ -142,7 +142,7 @@ func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out f
 			client.ForgetPublicKeys()
 		}
 		for _, i := range undecided.positions[reference] {
-			end, err := s.collect(ctx, client, in.Connection, plan[i].HandOver, reference, list, session)
+			end, err := s.collectListed(ctx, seen, in.Connection, plan[i].HandOver, reference, list, session)
 			if err != nil {
 				s.Logger.WarnContext(ctx, "KSeF's answer to an invoice is not clear yet",
 					"connection", in.Connection, "documentId", plan[i].DocumentID, "error", err)
@@ -169,6 +169,18 @@ func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out f
 		return out, failure
 	}
 	return out, nil
+}
+
+// collectListed is collect, which believes that KSeF has never had an invoice
+// only after several looks into the list of a session that has ended.
+func (s *Session) collectListed(ctx context.Context, seen *sessionLists, connection string, item flow.HandOver, reference string, list []ksef.InvoiceStatus, session ksef.SessionStatus) (collectEnd, error) {
+	if bestMatch(list, item.SHA256) == nil && session.Code >= ksef.StatusDone {
+		if _, err := seen.look(ctx, reference, item.SHA256); err != nil {
+			return endOpen, err
+		}
+		list = seen.lists[reference]
+	}
+	return s.collect(ctx, seen.client, connection, item, reference, list, session)
 }
 
 // sessionKeyUnreadable is the status of a session whose AES key KSeF could
