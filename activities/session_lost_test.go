@@ -280,8 +280,9 @@ func awaiting(t *testing.T, client *fakeKSeF, long time.Duration, each func(b *b
 		each(&b)
 	}
 	plan, _ := sent(t, b, "one")
-	in := flow.AwaitInput{Connection: "acme", Reference: "s", Plan: plan, Open: []int{0}, Since: someDay}
+	in := flow.AwaitInput{Connection: "acme", Reference: "s", Plan: plan, Open: []int{0}}
 	for clock.now.Sub(someDay) < long {
+		in.WaitedSeconds = int64(clock.now.Sub(someDay) / time.Second)
 		out, err := ran(t, (&Session{b}).AwaitSession, in)
 		require.NoError(t, err)
 		require.Zero(t, out.Decided)
@@ -348,7 +349,6 @@ func TestCollectResults_goesToANewSessionAfterEveryFailureOfASession(t *testing.
 		}
 	}
 }
-
 
 // The list may lag also behind the end of its session.
 func TestCollectResults_looksSeveralTimesBeforeItBelievesThatKSeFNeverHadIt(t *testing.T) {

@@ -54,13 +54,10 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 	undecided := bySession(plan, in)
 	seen := s.listsOf(client, c.TimeScale)
 	began := s.Now()
-	since := in.Since
-	if since.IsZero() || since.After(began) {
-		since = began
-	}
+	before := time.Duration(in.WaitedSeconds) * time.Second
 	ends := began.Add(flow.Scaled(lookFor, c.TimeScale))
 	for now := began; now.Before(ends); now = s.Now() {
-		waited := flow.Unscaled(now.Sub(since), c.TimeScale)
+		waited := flow.Unscaled(before+now.Sub(began), c.TimeScale)
 		if err := s.pause(ctx, min(flow.Scaled(untilNextLook(waited), c.TimeScale), ends.Sub(now))); err != nil {
 			return out, err
 		}

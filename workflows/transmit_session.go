@@ -105,7 +105,8 @@ func (s *transmitSession) settle(ctx workflow.Context) error {
 	since := workflow.Now(ctx)
 	for len(s.open) > 0 {
 		workflow.SetCurrentDetails(ctx, fmt.Sprintf("KSeF session %s: %d invoices undecided", s.opened.Reference, len(s.open)))
-		undecided := flow.AwaitInput{Connection: s.in.Connection, Reference: s.opened.Reference, Plan: s.built.Plan, Open: s.open, Since: since}
+		undecided := flow.AwaitInput{Connection: s.in.Connection, Reference: s.opened.Reference, Plan: s.built.Plan, Open: s.open}
+		undecided.WaitedSeconds = int64(workflow.Now(ctx).Sub(since) / time.Second)
 		if !look {
 			// It returns with news, and within the hour also without.
 			if _, err := run(ctx, longWait, fmt.Sprintf("Await KSeF's decision on %d invoices", len(s.open)), session.AwaitSession, undecided); err != nil {
