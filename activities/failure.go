@@ -77,6 +77,9 @@ func leaveBehind(ctx context.Context, err error) bool {
 
 // asFailure is failed without its surroundings.
 func asFailure(ctx context.Context, err error, attempt int, timeScale float64) error {
+	if errors.Is(context.Cause(ctx), errLeaseLost) {
+		err = errLeaseLost
+	}
 	var typed *temporal.ApplicationError
 	var canceled *temporal.CanceledError
 	if errors.As(err, &typed) || errors.As(err, &canceled) {
