@@ -6,6 +6,7 @@ ONCE ?=
 INVOICES ?=
 DEMO_TIMEOUT ?=
 FUZZTIME ?= 10s
+RECORD_AS ?=
 
 # Official contracts and samples of KSeF, which tests read where they are present.
 KSEF_REFERENCE ?= ../shared/ksef
@@ -83,6 +84,13 @@ bench: $(cli) ## benchmarks, one "name: value unit" line each
 .PHONY: fuzz
 fuzz: ## throw inputs at everything that reads what others wrote, FUZZTIME (10s) for each target
 	@tools/fuzz.sh '$(FUZZTIME)'
+
+.PHONY: histories
+histories: $(cli) ## record histories of today's workflows for the replay tests, RECORD_AS=2026-11; none is overwritten
+	@[ -n '$(RECORD_AS)' ] || { echo 'say which version of the workflows this is, for example: make histories RECORD_AS=2026-11' >&2; exit 1; }
+	RECORD_AS='$(RECORD_AS)' go test -count=1 -tags record -run 'TestRecordHistories$$' -v ./internal/integration
+	RECORD_AS='$(RECORD_AS)' SUGGEST_CONTINUE_AS_NEW=20 go test -count=1 -tags record -run 'TestRecordHistories_continuedAsNew$$' -v ./internal/integration
+	go test -count=1 -run 'Replay|Histories' ./workflows
 
 .PHONY: fmt
 fmt: bin/golangci-lint ## format every Go file
