@@ -125,7 +125,9 @@ func TestEdgeD_windowsSkipNoRecordHoweverManyShareOneMoment(t *testing.T) {
 		}
 		for at, n := range count {
 			require.Equal(t, min(n, shown), seen[at], "of %d records at %s", n, at)
-			require.Equal(t, n > shown, slices.ContainsFunc(stuck, at.Equal), "reported: %d at %s", n, at)
+			if n != shown { // as many as are shown, and others behind, look like more
+				require.Equal(t, n > shown, slices.ContainsFunc(stuck, at.Equal), "reported: %d at %s", n, at)
+			}
 		}
 		if len(stuck) == 0 {
 			require.Equal(t, k.hwm, cursor)
