@@ -49,6 +49,9 @@ type experiment struct {
 	act     func(*trial)      // runs while the invoices are on their way and returns when the fault is over; may be nil
 	fired   func(*trial) bool // whether the fault happened, asked at the end
 
+	// blind says why nobody can find out whether a create whose answer was lost has
+	// worked, so that a person is asked at once; "": only after two of them.
+	blind string
 	// mayFail says why invoice workflows may fail here although their invoices
 	// arrive in the end; "": none may.
 	mayFail string
@@ -72,6 +75,7 @@ type trial struct {
 	ended   time.Time        // when everything has to have arrived
 	work    func()           // starts the worker
 	missed  []string         // faults that were taken back without having struck
+	asked   map[string]int   // how often a person had to say what became of a received invoice
 }
 
 // counts are what was found at the simulators when an experiment had ended.
@@ -198,7 +202,10 @@ func (t *trial) startAll() {
 // come is counted.
 func (t *trial) settle() {
 	t.Helper()
-	t.await(20*pollEvery, func() bool { return t.allArrived() && t.underway() == 0 })
+	t.await(20*pollEvery, func() bool {
+		t.askPerson()
+		return t.allArrived() && t.underway() == 0
+	})
 }
 
 // until waits for a condition as long as the experiment may take.
@@ -282,7 +289,10 @@ func (t *trial) countReceived() counts {
 		default:
 			c.Arrived++
 		}
-		t.posts.count(&c, i.KSeFNumber, i.KSeFNumber)
+		made := t.posts.count(&c, i.KSeFNumber, i.KSeFNumber, t.asked[i.KSeFNumber])
+		if asked := t.asked[i.KSeFNumber]; asked > 0 && t.experiment.blind == "" && made < 2 {
+			c.double("a person was asked about %s although it was posted only once", i.KSeFNumber)
+		}
 		delete(documents, i.KSeFNumber)
 	}
 	for number, n := range documents {
@@ -322,7 +332,7 @@ func (t *trial) countSent() counts {
 		default:
 			c.Arrived++
 		}
-		t.posts.count(&c, e.SHA256, e.Number)
+		t.posts.count(&c, e.SHA256, e.Number, 0)
 		delete(numbers, e.SHA256)
 	}
 	for hash, got := range numbers {
