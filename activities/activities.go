@@ -47,6 +47,7 @@ type TeamogyClient interface {
 	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)
 	PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error
 	ViewLag() time.Duration
+	Ping(context.Context) error
 }
 
 // Connections gives a connection's settings and clients by its name; *Clients
@@ -64,6 +65,7 @@ type Dependencies struct {
 	Secret      sessionkey.Secret
 	Now         func() time.Time // nil: time.Now
 	Logger      *slog.Logger     // nil: slog.Default()
+	Gates       *Gates           // nil: Register makes them
 }
 
 // base gives every activity struct the shared dependencies.
@@ -98,6 +100,10 @@ func Register(r Registry, d Dependencies) {
 	if d.Logger == nil {
 		d.Logger = slog.Default()
 	}
+	if d.Gates == nil {
+		d.Gates = NewGates(d.Archive, d.Now, d.Logger)
+	}
+	d.Connections = &gatedConnections{d.Connections, d.Gates}
 	b := base{d}
 	r.RegisterActivity(&KSeF{b})
 	r.RegisterActivity(&Session{b})

@@ -33,6 +33,10 @@ type beatingActivity struct {
 // ExecuteActivity implements interceptor.ActivityInboundInterceptor.
 func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	if activity.GetInfo(ctx).HeartbeatTimeout > 0 {
+		var met []any // is kept for the next attempt
+		if n := metOf(ctx); n > 0 {
+			met = append(met, metDetails{n})
+		}
 		done := make(chan struct{})
 		defer close(done)
 		go func() {
@@ -45,7 +49,7 @@ func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.E
 				case <-ctx.Done():
 					return
 				case <-ticker.C:
-					activity.RecordHeartbeat(ctx)
+					activity.RecordHeartbeat(ctx, met...)
 				}
 			}
 		}()

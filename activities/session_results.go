@@ -166,6 +166,7 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 	fact := sessionFact{Reference: status.Reference, Code: status.Code, Text: status.Description, Details: status.Details}
 	switch meaning(status.Code) {
 	case accepted:
+		s.decided(ctx, connection, item.WorkflowID, nil)
 		return endDecided, s.noteAccepted(ctx, connection, item, flow.Transmitted{
 			DocumentID: item.DocumentID, SHA256: item.SHA256, KSeFNumber: status.KSeFNumber,
 			AcquisitionDate: status.AcquisitionDate, Mode: status.InvoicingMode,
@@ -184,6 +185,9 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 			fact.Type = flow.ErrKSeFAttachments
 		}
 		fact.Text = fmt.Sprintf("KSeF refuses the invoice for a missing permission: %s", saying(status))
+		if fact.Type == flow.ErrKSeFPermission { // attachments are some invoices' matter only
+			s.decided(ctx, connection, item.WorkflowID, newProblem(fact.Type, "%s", fact.Text))
+		}
 		return endDecided, s.noteEnd(ctx, connection, item, reference, factBlocked, fact)
 	case rejected:
 		fact.Type = flow.ErrInvoiceRejected

@@ -36,7 +36,7 @@ func (s *Session) OpenSession(ctx context.Context, in flow.OpenInput) (out flow.
 	if err != nil {
 		return out, err
 	}
-	return flow.Opened{Reference: opened.Reference, Salt: salt, Attempts: attemptOf(ctx)}, nil
+	return flow.Opened{Reference: opened.Reference, Salt: salt, Attempts: triesOf(ctx)}, nil
 }
 
 func (s *Session) key(connection, salt string) (ksef.SymmetricKey, error) {
@@ -134,7 +134,7 @@ func forAll(err error) bool {
 		return true
 	}
 	_, is := ksef.AsError(err)
-	return is || classify(err).Type == flow.ErrTemporalBusy
+	return is || metGate(err) || ofTheSettings(err) || classify(err).Type == flow.ErrTemporalBusy
 }
 
 type sendEnd int
@@ -158,7 +158,7 @@ func (w *sending) sendOne(ctx context.Context, item flow.HandOver) (sendEnd, err
 	}
 	if slices.ContainsFunc(record.Submissions, here) {
 		there, err := w.alreadyThere(ctx, item)
-		if beyondReach(err) && attemptOf(ctx) >= closeTries {
+		if beyondReach(err) && triesOf(ctx) >= closeTries {
 			return sessionOverEnd, nil
 		}
 		if there || err != nil {
@@ -242,7 +242,7 @@ func (s *Session) CloseSession(ctx context.Context, in flow.CloseInput) (_ flow.
 		return flow.Nothing{}, err
 	}
 	err = closeSession(ctx, client, in.Reference)
-	if failure, is := ksef.AsError(err); is && failure.Has(ksef.CodeSessionNotFound) && attemptOf(ctx) >= closeTries {
+	if failure, is := ksef.AsError(err); is && failure.Has(ksef.CodeSessionNotFound) && triesOf(ctx) >= closeTries {
 		return flow.Nothing{}, nil // not only for a moment: there is nothing to close
 	}
 	return flow.Nothing{}, err
