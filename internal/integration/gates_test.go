@@ -3,8 +3,6 @@ package integration
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -214,12 +212,4 @@ func TestGates_invoicesThatAreNotOursToIssueWaitForOneThatIs(t *testing.T) {
 	}
 	require.Equal(t, 1, b.logged(gateClosed))
 	require.Equal(t, 1, b.logged(gateOpened))
-}
-
-// removeConnection takes a connection's file away and gives what brings it back.
-func (b *bed) removeConnection() (restore func()) {
-	b.Helper()
-	file := filepath.Join(b.connectionsDir(), b.connection+".env")
-	require.NoError(b, os.Rename(file, file+".away"))
-	return func() { require.NoError(b, os.Rename(file+".away", file)) }
 }
