@@ -133,7 +133,7 @@ func newTrial(t *testing.T, e experiment, n int, seed uint64) *trial {
 	var options bedOptions
 	b := newBed(t, func(o *bedOptions) {
 		o.ksef.TimeScale, o.teamogy.TimeScale = reliabilityScale, reliabilityScale
-		o.settings["TIME_SCALE"] = fmt.Sprint(reliabilityScale)
+		o.settings["TIME_SCALE"], o.settings["SEND_INTERVAL"] = fmt.Sprint(reliabilityScale), "15m" // all is there at the first poll
 		if e.fields != "" {
 			o.settings["TEAMOGY_FIELDS_FILE"] = "fields.json"
 		}
