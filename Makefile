@@ -6,6 +6,7 @@ ONCE ?=
 INVOICES ?=
 DEMO_TIMEOUT ?=
 FUZZTIME ?= 10s
+SEED ?=
 RECORD_AS ?=
 
 # Official contracts and samples of KSeF, which tests read where they are present.
@@ -27,6 +28,7 @@ export TEMPORAL_CLI
 
 build := tools/build.sh
 golangci_lint := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+versitygw := github.com/versity/versitygw/cmd/versitygw
 workflowcheck := go.temporal.io/sdk/contrib/tools/workflowcheck
 
 .PHONY: help
@@ -37,6 +39,7 @@ help: ## list the targets
 	@echo 'make demo ONCE=1 INVOICES=directory     with the FA(3) files of that directory'
 	@echo 'make demo DEMO_TIMEOUT=10m              when ONCE=1 gives up'
 	@echo 'make fuzz FUZZTIME=5m                   longer for each target'
+	@echo 'make reliability SEED=7                 other moments; UPDATE_DOCS=1 writes the table'
 
 .PHONY: demo
 demo: binaries $(cli) ## the whole product on this machine: Temporal, simulators, worker, sample invoices
@@ -46,8 +49,17 @@ demo: binaries $(cli) ## the whole product on this machine: Temporal, simulators
 test: $(cli) ## every test; those on a Temporal server start the dev server themselves
 	@command -v xmlsec1 >/dev/null || echo 'xmlsec1 is not installed: the second opinion on signatures is skipped' >&2
 	@command -v xmllint >/dev/null || echo 'xmllint is not installed: checks against the official schemas are skipped' >&2
+	@[ -x bin/versitygw ] || command -v versitygw >/dev/null || [ -n "$$VERSITYGW" ] || echo 'versitygw is not there (make tools builds it): tests of the archive on an S3 server are skipped' >&2
 	@[ -d '$(KSEF_REFERENCE)' ] || echo 'KSEF_REFERENCE ($(KSEF_REFERENCE)) is absent: tests on official contracts and samples are skipped' >&2
 	go test -timeout 20m -parallel 6 ./...
+
+.PHONY: reliability
+reliability: $(cli) ## every fault of both simulators and of processes, counted (docs/reliability.md)
+	RELIABILITY=ci $(if $(SEED),RELIABILITY_SEED='$(SEED)') go test -count=1 -timeout 40m -parallel 8 -run '^TestReliability' ./internal/integration
+
+.PHONY: soak
+soak: $(cli) ## the same with 100 invoices each way, three times
+	RELIABILITY=soak $(if $(SEED),RELIABILITY_SEED='$(SEED)') go test -count=1 -timeout 12h -parallel 8 -v -run '^TestReliability$$' ./internal/integration
 
 .PHONY: lint
 lint: bin/golangci-lint bin/workflowcheck ## linters, formatting, architecture rules, determinism of workflows
@@ -97,7 +109,7 @@ fmt: bin/golangci-lint ## format every Go file
 	bin/golangci-lint fmt ./...
 
 .PHONY: tools
-tools: bin/temporal bin/golangci-lint bin/workflowcheck ## build the Temporal CLI and the linters into bin/
+tools: bin/temporal bin/golangci-lint bin/workflowcheck bin/versitygw ## build the Temporal CLI, the linters and an S3 server for tests into bin/
 
 .PHONY: clean
 clean: ## remove what was built here (Go's own caches stay)
@@ -126,3 +138,6 @@ bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 
 bin/workflowcheck: tools/lint/go.mod tools/lint/go.sum
 	@$(build) $@ tools/lint $(workflowcheck)
+
+bin/versitygw: tools/s3/go.mod tools/s3/go.sum
+	@$(build) $@ tools/s3 $(versitygw) 'the first build takes about two minutes'

@@ -1,9 +1,12 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,25 +32,34 @@ func (d direction) has(one direction) bool { return d == one || d == both }
 // experiment is one fault and how it is met: invoices are there, the fault
 // strikes while they are on their way, it ends, and then they are counted.
 type experiment struct {
-	group string // whose fault it is, one of the table's parts
-	name  string // unique within the group
-	what  string // one sentence for the table: what happens
+	group   string // whose fault it is, one of the table's parts
+	name    string // of the row of the table
+	variant string // tells experiments of one row apart; their runs are added up
+	what    string // one sentence for the table: what happens
+	rows    []row  // further rows that this experiment stands for: group, name, what
 
 	direction direction
 	n         int // invoices in each direction; 0: the suite's number
 	runs      int // how often, each time with a seed of its own; 0: once
 
 	options func(*bedOptions) // changes the bed before it is made; may be nil
-	arrange func(*trial)      // orders the fault, before the workflows start; may be nil
+	fields  string            // TEAMOGY_FIELDS_FILE, if the product has to be told something of the tenant
+	prepare func(*trial)      // runs before the invoices are there; may be nil
+	arrange func(*trial)      // orders the fault, before the worker and the workflows start; may be nil
 	act     func(*trial)      // runs while the invoices are on their way and returns when the fault is over; may be nil
 	fired   func(*trial) bool // whether the fault happened, asked at the end
 
+	// blind says why nobody can find out whether a create whose answer was lost has
+	// worked, so that a person is asked at once; "": only after two of them.
+	blind string
 	// mayFail says why invoice workflows may fail here although their invoices
 	// arrive in the end; "": none may.
 	mayFail string
 }
 
-func (e experiment) title() string { return e.group + ": " + e.name }
+func (e experiment) title() string {
+	return strings.TrimSpace(e.group + ": " + e.name + " " + e.variant)
+}
 
 // trial is one run of an experiment: a bed with invoices.
 type trial struct {
@@ -61,6 +73,9 @@ type trial struct {
 	exports []issuedDocument // in Teamogy, ready
 	posts   *posts           // what was posted
 	ended   time.Time        // when everything has to have arrived
+	work    func()           // starts the worker
+	missed  []string         // faults that were taken back without having struck
+	asked   map[string]int   // how often a person had to say what became of a received invoice
 }
 
 // counts are what was found at the simulators when an experiment had ended.
@@ -87,10 +102,14 @@ const reliabilityPatience = 5 * time.Minute
 func (e experiment) try(t *testing.T, n int, seed uint64) map[direction]counts {
 	t.Helper()
 	b := newTrial(t, e, n, seed)
+	if e.prepare != nil {
+		e.prepare(b)
+	}
 	b.fill()
 	if e.arrange != nil {
 		e.arrange(b)
 	}
+	b.work()
 	b.startAll()
 	if e.act != nil {
 		e.act(b)
@@ -111,19 +130,32 @@ func (e experiment) try(t *testing.T, n int, seed uint64) map[direction]counts {
 func newTrial(t *testing.T, e experiment, n int, seed uint64) *trial {
 	t.Helper()
 	p := &posts{}
+	var options bedOptions
 	b := newBed(t, func(o *bedOptions) {
 		o.ksef.TimeScale, o.teamogy.TimeScale = reliabilityScale, reliabilityScale
-		o.settings["TIME_SCALE"] = fmt.Sprint(reliabilityScale)
+		o.settings["TIME_SCALE"], o.settings["SEND_INTERVAL"] = fmt.Sprint(reliabilityScale), "15m" // all is there at the first poll
+		if e.fields != "" {
+			o.settings["TEAMOGY_FIELDS_FILE"] = "fields.json"
+		}
 		if e.options != nil {
 			e.options(o)
 		}
+		options = *o
+		o.noWorker = true // only when everything is prepared
 		o.wrapKSeF, o.wrapTeamogy = p.before(o.wrapKSeF), p.before(o.wrapTeamogy)
 	})
+	if e.fields != "" {
+		require.NoError(t, os.WriteFile(filepath.Join(b.connectionsDir(), "fields.json"), []byte(e.fields), 0o600))
+	}
+	work := func() {}
+	if !options.noWorker {
+		work = func() { b.startWorker(options.interceptor) }
+	}
 	b.wantTooMany = true // quotas are counted elsewhere; here refusals are one more fault
 	return &trial{
 		bed: b, experiment: e, n: n, seed: seed, posts: p,
 		random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // a repeatable choice is wanted
-		ended:  time.Now().Add(reliabilityPatience),
+		ended:  time.Now().Add(reliabilityPatience), work: work,
 	}
 }
 
@@ -170,7 +202,10 @@ func (t *trial) startAll() {
 // come is counted.
 func (t *trial) settle() {
 	t.Helper()
-	t.await(20*pollEvery, func() bool { return t.allArrived() && t.underway() == 0 })
+	t.await(20*pollEvery, func() bool {
+		t.askPerson()
+		return t.allArrived() && t.underway() == 0
+	})
 }
 
 // until waits for a condition as long as the experiment may take.
@@ -254,13 +289,17 @@ func (t *trial) countReceived() counts {
 		default:
 			c.Arrived++
 		}
-		t.posts.count(&c, i.KSeFNumber, i.KSeFNumber)
+		made := t.posts.count(&c, i.KSeFNumber, i.KSeFNumber, t.asked[i.KSeFNumber])
+		if asked := t.asked[i.KSeFNumber]; asked > 0 && t.experiment.blind == "" && made < 2 {
+			c.double("a person was asked about %s although it was posted only once", i.KSeFNumber)
+		}
 		delete(documents, i.KSeFNumber)
 	}
 	for number, n := range documents {
 		c.double("%d documents of %q, which nobody sent us", n, number)
 	}
 	c.Failed = t.failed(flow.ImportInvoice, &c)
+	c.explain("%s: %s", flow.ReceiveID(t.connection), t.describe(flow.ReceiveID(t.connection)))
 	return c
 }
 
@@ -269,8 +308,14 @@ func (t *trial) countSent() counts {
 	t.Helper()
 	_, written := t.byNumber()
 	numbers := map[string][]string{} // by hash
-	for _, i := range t.atKSeF() {
-		if i.KSeFNumber != "" {
+	var held struct{ Invoices []ksefInvoice }
+	t.control(http.MethodGet, t.ksefURL+"/_sim/invoices", nil, &held)
+	imports := map[string]bool{}
+	for _, i := range t.imports {
+		imports[i.KSeFNumber] = true
+	}
+	for _, i := range held.Invoices {
+		if !imports[i.KSeFNumber] { // also one that got in under somebody else's session
 			numbers[i.SHA256] = append(numbers[i.SHA256], i.KSeFNumber)
 		}
 	}
@@ -287,13 +332,15 @@ func (t *trial) countSent() counts {
 		default:
 			c.Arrived++
 		}
-		t.posts.count(&c, e.SHA256, e.Number)
+		t.posts.count(&c, e.SHA256, e.Number, 0)
 		delete(numbers, e.SHA256)
 	}
 	for hash, got := range numbers {
 		c.double("%v are of bytes that no document has: %s", got, hash)
 	}
 	c.Failed = t.failed(flow.SendInvoice, &c)
+	c.explain("%s: %s", flow.SendID(t.connection), t.describe(flow.SendID(t.connection)))
+	c.explain("%s: %s", flow.TransmitID(t.connection), t.describe(flow.TransmitID(t.connection)))
 	return c
 }
 
@@ -305,6 +352,13 @@ func (c *counts) lose(format string, arguments ...any) {
 func (c *counts) double(format string, arguments ...any) {
 	c.Doubled++
 	c.Troubles = append(c.Troubles, "doubled: "+fmt.Sprintf(format, arguments...))
+}
+
+// explain adds what the long-running workflows do, where something is wrong.
+func (c *counts) explain(format string, arguments ...any) {
+	if len(c.Troubles) > 0 {
+		c.Troubles = append(c.Troubles, fmt.Sprintf(format, arguments...))
+	}
 }
 
 // failed counts the failed workflows of a type and says which they are.
@@ -332,18 +386,66 @@ func (t *trial) describe(id string) string {
 	for _, a := range description.GetPendingActivities() {
 		text += fmt.Sprintf("; %s, attempt %d: %s", a.GetActivityType().GetName(), a.GetAttempt(), a.GetLastFailure().GetMessage())
 	}
+	if value, err := t.client.QueryWorkflow(t.within(), id, "", flow.QueryStatus); err == nil {
+		var status map[string]any
+		if value.Get(&status) == nil {
+			raw, _ := json.Marshal(status)
+			text += "; " + string(raw)
+		}
+	}
 	return text
 }
 
 // ---- what faults have in common ----
 
-// struck counts how often a simulator's faults of a name have struck.
-func (t *trial) struck(base, name string) int {
+// faultsAt are the faults that are ordered at a simulator now.
+func (t *trial) faultsAt(base string) []orderedFault {
 	t.Helper()
-	var answer struct {
-		Fired  map[string]int // KSeF's
-		Totals map[string]int // Teamogy's
-	}
+	var answer struct{ Faults []orderedFault }
 	t.control(http.MethodGet, base+"/_sim/faults", nil, &answer)
-	return answer.Fired[name] + answer.Totals[name]
+	return answer.Faults
+}
+
+type orderedFault struct {
+	Name      string `json:"name"`
+	Operation string `json:"operation"`
+	Fired     int    `json:"fired"`
+}
+
+// endFaults takes the faults of a simulator back, and notes those that never
+// struck.
+func (t *trial) endFaults(base string) {
+	t.Helper()
+	t.missed = append(t.missed, t.unfired(base)...)
+	t.clearFaults(base)
+}
+
+func (t *trial) unfired(base string) []string {
+	t.Helper()
+	var names []string
+	for _, f := range t.faultsAt(base) {
+		if f.Fired == 0 {
+			names = append(names, f.Name+" at "+f.Operation)
+		}
+	}
+	return names
+}
+
+// allStruck says whether every fault that was ordered has struck.
+func allStruck(t *trial) bool {
+	t.Helper()
+	missed := append(append(t.unfired(t.ksefURL), t.unfired(t.teamogyURL)...), t.missed...)
+	if len(missed) > 0 {
+		t.Logf("these never struck: %q", missed)
+	}
+	return len(missed) == 0
+}
+
+// struckAt counts the strikes at a simulator so far.
+func (t *trial) struckAt(base string) (n int) {
+	t.Helper()
+	for _, f := range t.faultsAt(base) {
+		n += f.Fired
+	}
+	return n
 }
