@@ -119,7 +119,10 @@ func (c *Client) sendAs(ctx context.Context, operation, method string, u *url.UR
 	}
 	defer done()
 	if until, ok := ctx.Value(notAfterKey{}).(time.Time); ok && c.now().After(until) {
-		return nil, &Error{Operation: operation, Kind: Network, Detail: "it was not sent, because its turn came too late", unsent: true}
+		return nil, &Error{
+			Operation: operation, Kind: QuotaLocal, RetryAfter: scaled(time.Second, c.scale),
+			Detail: "its turn came too late, so it was not sent",
+		}
 	}
 
 	var content io.Reader

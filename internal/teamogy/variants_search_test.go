@@ -13,9 +13,16 @@ import (
 
 // hiding are tenants that make it hard to find a document by its KSeF number.
 var hiding = []fields{
-	{}, {"filterProperties": "ignored"}, {"filterProperties": "refused"}, {"filterProperties": "matches-nothing"},
-	{"viewDelaySeconds": 30}, {"newDelaySeconds": 600}, {"searchDelaySeconds": 600}, {"sortOrder": "shuffled", "pageLimit": 3},
-	{"saveAnswer": "empty"}, {"absentViews": []string{"invoices.purchase"}},
+	{},
+	{"filterProperties": "ignored"},
+	{"filterProperties": "refused"},
+	{"filterProperties": "matches-nothing"},
+	{"viewDelaySeconds": 30},
+	{"newDelaySeconds": 600},
+	{"searchDelaySeconds": 600},
+	{"sortOrder": "shuffled", "pageLimit": 3},
+	{"saveAnswer": "empty"},
+	{"absentViews": []string{"invoices.purchase"}},
 }
 
 // TestVariants_receivedSearch takes the steps with every value of FieldMap.ReceivedSearch. Views that are later than
