@@ -206,7 +206,7 @@ func (t *trial) settle() {
 	t.Helper()
 	t.await(20*pollEvery, func() bool {
 		t.askPerson()
-		return t.look() == len(t.imports)+len(t.exports) && t.underway() == 0
+		return t.allArrived() && t.underway() == 0
 	})
 }
 
@@ -230,6 +230,11 @@ func (t *trial) await(every time.Duration, condition func() bool) bool {
 	return true
 }
 
+func (t *trial) allArrived() bool {
+	t.Helper()
+	return t.look() == len(t.imports)+len(t.exports)
+}
+
 // look counts what has arrived, and is patient again if that is more than
 // before.
 func (t *trial) look() int {
@@ -245,7 +250,10 @@ func (t *trial) look() int {
 		}
 	}
 	if n > t.arrived {
-		t.arrived, t.ended = n, time.Now().Add(reliabilityPatience)
+		t.arrived = n
+		if later := time.Now().Add(reliabilityPatience); later.After(t.ended) {
+			t.ended = later
+		}
 	}
 	return n
 }
