@@ -110,6 +110,7 @@ type bed struct {
 	archive    *archive.Archive
 	archiveURL string
 	secret     sessionkey.Secret
+	now        func() time.Time
 	logs       *lockedBuffer
 
 	ksefURL, teamogyURL string
@@ -126,8 +127,9 @@ type bedOptions struct {
 	settings    map[string]string
 	noWorker    bool
 	interceptor interceptor.WorkerInterceptor
-	connection  string // a name of its own unless given
-	queue       string // likewise
+	connection  string           // a name of its own unless given
+	queue       string           // likewise
+	now         func() time.Time // the worker's clock; time.Now unless given
 }
 
 var beds atomic.Int64
@@ -156,6 +158,9 @@ func newBed(t testing.TB, change ...func(*bedOptions)) *bed {
 		apiKey: "api-key-" + random(), keyPassword: "password-" + random(),
 	}
 	o.teamogy.APIKey = b.apiKey
+	if b.now = o.now; b.now == nil {
+		b.now = time.Now
+	}
 	if o.connection != "" {
 		b.connection = o.connection
 	}
@@ -207,10 +212,10 @@ func (b *bed) startWorker(more interceptor.WorkerInterceptor) (stop func()) {
 		WorkerStopTimeout:          time.Second,
 	})
 	workflows.Register(w)
-	store := connection.NewStore(b.connectionsDir(), logger, activities.CheckSettings(time.Now))
+	store := connection.NewStore(b.connectionsDir(), logger, activities.CheckSettings(b.now))
 	activities.Register(w, activities.Dependencies{
-		Connections: activities.NewClients(store, b.archive, time.Now, logger),
-		Archive:     b.archive, Secret: b.secret, Now: time.Now, Logger: logger,
+		Connections: activities.NewClients(store, b.archive, b.now, logger),
+		Archive:     b.archive, Secret: b.secret, Now: b.now, Logger: logger,
 	})
 	require.NoError(b, w.Start())
 	stop = sync.OnceFunc(func() {
@@ -247,7 +252,7 @@ func (b *bed) writeConnection(more map[string]string) {
 			Country: []string{"PL"}, Organization: []string{"Próba Sp. z o.o."}, CommonName: "Próba Sp. z o.o.",
 			ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 97}, Value: "VATPL-" + b.nip}},
 		},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(2, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, b.key.Public(), b.key)
 	require.NoError(b, err)
