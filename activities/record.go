@@ -1,8 +1,10 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -113,7 +115,7 @@ func (b *base) sentRecord(ctx context.Context, connection string, documentID int
 	r := &sentRecord{}
 	for _, f := range facts {
 		if err := r.fold(f); err != nil {
-			return nil, fmt.Errorf("record of document %d, fact %s %s: %w", documentID, f.Kind, f.Name, err)
+			return nil, sentKey(connection, documentID).Damaged(f)
 		}
 	}
 	return r, nil
@@ -134,7 +136,9 @@ func (r *sentRecord) fold(f archive.Fact) error {
 			return nil // the first one counts
 		}
 		r.Accepted = &flow.Transmitted{}
-		return json.Unmarshal(f.Data, r.Accepted)
+		if err := json.Unmarshal(f.Data, r.Accepted); err != nil || r.Accepted.SHA256 == "" {
+			return cmp.Or(err, errSaysNothing)
+		}
 	case factRejected, factBlocked, factNotProcessed:
 		e := ending{Kind: f.Kind, Day: dayInWarsaw(f.At)}
 		if err := json.Unmarshal(f.Data, &e.sessionFact); err != nil {
@@ -151,6 +155,9 @@ func (r *sentRecord) fold(f archive.Fact) error {
 	}
 	return nil // a fact of a newer version
 }
+
+// errSaysNothing is for a fact whose data lacks what it is there for.
+var errSaysNothing = errors.New("it lacks what it is about")
 
 func appended[T any](to *[]T, data json.RawMessage) error {
 	var v T
@@ -313,10 +320,12 @@ func (b *base) receivedRecord(ctx context.Context, connection, ksefNumber string
 			}
 		case factCreated:
 			r.Created = &createdFact{}
-			err = json.Unmarshal(f.Data, r.Created)
+			if err = json.Unmarshal(f.Data, r.Created); err == nil && r.Created.DocumentID == 0 {
+				err = errSaysNothing
+			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("record of %s, fact %s: %w", ksefNumber, f.Kind, err)
+			return nil, receivedKey(connection, ksefNumber).Damaged(f)
 		}
 	}
 	return r, nil
