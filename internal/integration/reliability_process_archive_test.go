@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"syscall"
-	"time"
 
 	"teamogy-ksef/internal/archive"
 )
@@ -117,7 +116,6 @@ func archiveFailsAtRandom() experiment {
 			})
 		},
 		act: func(t *trial) {
-			t.ended = time.Now().Add(2 * reliabilityPatience)
 			t.until("writes have failed", func() bool { return store.failures() >= t.n })
 		},
 		fired: func(*trial) bool { return store.failures() > 0 },

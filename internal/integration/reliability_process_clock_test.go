@@ -19,9 +19,9 @@ func clockOff(whose string, by time.Duration) experiment {
 		e.act = func(t *trial) {
 			// A clock that was set back hides what was stored before, until it is put right.
 			t.until("the issued invoices are sent", func() bool { _, numbers := t.missing(); return numbers == 0 })
-			t.clearFaults(t.ksefURL)
+			t.endFaults(t.ksefURL)
 		}
-		e.fired = func(t *trial) bool { return t.struck(t.ksefURL, "clock-skew") > 0 }
+		e.fired = allStruck
 		return e
 	}
 	asked := &requestCount{}

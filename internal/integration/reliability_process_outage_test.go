@@ -107,7 +107,6 @@ func (o *outage) addConnections(t *trial) {
 
 // pass lets the hours pass and counts the calls in each of them.
 func (o *outage) pass(t *trial) {
-	t.ended = time.Now().Add(2 * reliabilityPatience)
 	t.until("the work has begun", func() bool {
 		missingDocuments, missingNumbers := t.missing()
 		return missingDocuments+missingNumbers < 2*t.n
@@ -129,10 +128,11 @@ func (o *outage) pass(t *trial) {
 		}
 	}
 	o.away.Store(false)
+	t.ended = time.Now().Add(reliabilityPatience)
 	t.Logf("%d calls in %d hours, at most %d of a connection in an hour", o.refused.Load(), outageHours, most)
 	for _, other := range o.others {
-		other.ended = t.ended
-		t.until("invoices of "+other.connection+" arrive", other.allArrived)
+		other.ended = time.Now().Add(reliabilityPatience)
+		other.until("invoices of "+other.connection+" arrive", other.allArrived)
 		require.Empty(t, other.countReceived().Troubles)
 		require.Empty(t, other.countSent().Troubles)
 		for _, id := range []string{flow.ReceiveID(other.connection), flow.SendID(other.connection), flow.TransmitID(other.connection)} {
