@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -36,7 +35,7 @@ func (b *base) receivedRecord(ctx context.Context, connection, ksefNumber string
 	ends := map[string]*notCreatedFact{}
 	for _, f := range facts {
 		if err := r.fold(f, ends); err != nil {
-			return nil, fmt.Errorf("record of %s, fact %s: %w", ksefNumber, f.Kind, err)
+			return nil, receivedKey(connection, ksefNumber).Damaged(f)
 		}
 	}
 	slices.SortStableFunc(r.Attempts, func(a, b creation) int { return a.At.Compare(b.At) })
@@ -66,7 +65,12 @@ func (r *receivedRecord) fold(f archive.Fact, ends map[string]*notCreatedFact) e
 		return json.Unmarshal(f.Data, end)
 	case factCreated:
 		r.Created = &createdFact{}
-		return json.Unmarshal(f.Data, r.Created)
+		if err := json.Unmarshal(f.Data, r.Created); err != nil {
+			return err
+		}
+		if r.Created.DocumentID == 0 {
+			return errSaysNothing
+		}
 	}
 	return nil // a fact of a newer version
 }

@@ -25,14 +25,11 @@ type fakeS3 struct {
 // openFakeS3 starts the fake and returns an s3:// URL for it.
 func openFakeS3(t *testing.T, fake *fakeS3) string {
 	t.Helper()
-	t.Setenv("AWS_ACCESS_KEY_ID", "test")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+	s3Environment(t)
 	fake.objects = map[string][]byte{}
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
-	return "s3://bucket?region=eu-central-1&use_path_style=true&response_checksum_validation=when_required&endpoint=" + server.URL
+	return s3URL("bucket", server.URL)
 }
 
 func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -75,15 +72,24 @@ func (f *fakeS3) list(w http.ResponseWriter, r *http.Request) {
 		LastModified string
 		Size         int
 	}
+	type commonPrefix struct{ Prefix string }
 	answer := struct {
 		XMLName               xml.Name `xml:"ListBucketResult"`
 		IsTruncated           bool
 		NextContinuationToken string `xml:",omitempty"`
 		Contents              []contents
+		CommonPrefixes        []commonPrefix
 	}{}
+	query := r.URL.Query()
 	var keys []string
 	for key := range f.objects {
-		if strings.HasPrefix(key, r.URL.Query().Get("prefix")) && key > r.URL.Query().Get("continuation-token") {
+		rest, below := strings.CutPrefix(key, query.Get("prefix"))
+		if delimiter := query.Get("delimiter"); below && delimiter != "" {
+			if folder, _, inside := strings.Cut(rest, delimiter); inside {
+				key = query.Get("prefix") + folder + delimiter
+			}
+		}
+		if below && key > query.Get("continuation-token") && !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
 	}
@@ -94,6 +100,10 @@ func (f *fakeS3) list(w http.ResponseWriter, r *http.Request) {
 		answer.IsTruncated, answer.NextContinuationToken = true, keys[len(keys)-1]
 	}
 	for _, key := range keys {
+		if strings.HasSuffix(key, "/") {
+			answer.CommonPrefixes = append(answer.CommonPrefixes, commonPrefix{key})
+			continue
+		}
 		answer.Contents = append(answer.Contents, contents{Key: key, LastModified: "2026-11-22T12:00:00.000Z", Size: len(f.objects[key])})
 	}
 	w.Header().Set("Content-Type", "application/xml")
