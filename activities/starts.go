@@ -263,6 +263,9 @@ func (s *Starts) room(ctx context.Context, connectionName string) (int, error) {
 // completed by its session from outside. Its time-out hands over again.
 func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.Transmitted, err error) {
 	defer s.failed(ctx, in.Connection, &err)
+	if err := s.enterGates(ctx, in.Connection); err != nil {
+		return out, err
+	}
 	info := activity.GetInfo(ctx)
 	_, err = activity.GetClient(ctx).SignalWithStartWorkflow(ctx, flow.TransmitID(in.Connection), flow.SignalTransmit,
 		flow.HandOver{
