@@ -156,6 +156,8 @@ func (b *base) openInvoice(ctx context.Context, key archive.RecordKey) (OpenInvo
 				step(f, "fetched")
 			case factCreating:
 				step(f, "creation in Teamogy begun")
+			case factNotCreated:
+				step(f, "that attempt created nothing")
 			}
 		}
 		return invoice, record.Created == nil, nil
