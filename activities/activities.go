@@ -64,10 +64,21 @@ type Dependencies struct {
 	Secret      sessionkey.Secret
 	Now         func() time.Time // nil: time.Now
 	Logger      *slog.Logger     // nil: slog.Default()
+
+	vain *vainLooks                                 // nil: nothing is remembered
+	wait func(context.Context, time.Duration) error // nil: real time passes
 }
 
 // base gives every activity struct the shared dependencies.
 type base struct{ Dependencies }
+
+// pause waits within an activity, or until it is to end.
+func (b *base) pause(ctx context.Context, d time.Duration) error {
+	if b.wait != nil {
+		return b.wait(ctx, d)
+	}
+	return pause(ctx, d)
+}
 
 // KSeF holds the activities towards KSeF outside sessions.
 type KSeF struct{ base }
@@ -98,6 +109,7 @@ func Register(r Registry, d Dependencies) {
 	if d.Logger == nil {
 		d.Logger = slog.Default()
 	}
+	d.vain = &vainLooks{}
 	b := base{d}
 	r.RegisterActivity(&KSeF{b})
 	r.RegisterActivity(&Session{b})

@@ -35,13 +35,17 @@ func (b *base) failed(ctx context.Context, connection string, err *error) {
 	if *err == nil || errors.Is(*err, activity.ErrResultPending) {
 		return
 	}
-	scale := 1.0
+	*err = asFailure(ctx, *err, attemptOf(ctx), b.scaleOf(ctx, connection))
+}
+
+// scaleOf is a connection's time scale; 1 if it cannot be known.
+func (b *base) scaleOf(ctx context.Context, connection string) float64 {
 	if b.Connections != nil {
-		if c, e := b.Connections.Settings(ctx, connection); e == nil && c != nil {
-			scale = c.TimeScale
+		if c, err := b.Connections.Settings(ctx, connection); err == nil && c != nil {
+			return c.TimeScale
 		}
 	}
-	*err = asFailure(ctx, *err, attemptOf(ctx), scale)
+	return 1
 }
 
 func attemptOf(ctx context.Context) int {

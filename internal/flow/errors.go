@@ -18,7 +18,7 @@ const (
 const (
 	ErrInvoiceInvalid     = "InvoiceInvalid"
 	ErrInvoiceRejected    = "InvoiceRejected"
-	ErrNumberTaken        = "NumberTaken"
+	ErrNumberTaken        = "InvoiceNumberTaken"
 	ErrAttachmentBatch    = "AttachmentNeedsBatch"
 	ErrIssueDateFuture    = "IssueDateInFuture"
 	ErrInvoiceMissing     = "InvoiceMissing"
@@ -107,8 +107,16 @@ var ErrorTypes = []ErrorType{
 	{ErrUnexpected, Transient, "Something that the program does not know.", "Nothing: it is tried again. If it lasts, report the message."},
 }
 
-// LookupError finds an error type's row; unknown types get ErrUnexpected's.
+// formerTypes are names that error types had in earlier versions: records and
+// histories of those still carry them.
+var formerTypes = map[string]string{"NumberTaken": ErrNumberTaken}
+
+// LookupError finds an error type's row, also by a name that it had earlier;
+// unknown types get ErrUnexpected's.
 func LookupError(errorType string) ErrorType {
+	if now, renamed := formerTypes[errorType]; renamed {
+		errorType = now
+	}
 	for _, e := range ErrorTypes {
 		if e.Type == errorType {
 			return e

@@ -49,6 +49,7 @@ type Client struct {
 	nip        string
 	http       *http.Client
 	beforePost func(context.Context) error
+	transfer   *http.Client // for packages: without a time-out of its own
 	now        func() time.Time
 	scale      float64
 	logger     *slog.Logger
@@ -98,6 +99,9 @@ func New(o Options) (*Client, error) {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
 	c.http = newHTTPClient(o.HTTP)
+	transfer := *c.http
+	transfer.Timeout = 0 // a package may take long; contexts bound it
+	c.transfer = &transfer
 	c.pacer = newPacer(c.now, c.scale)
 	return c, nil
 }
