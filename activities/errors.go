@@ -19,7 +19,7 @@ import (
 // classify is the one place that maps the errors of the packages below to an
 // error type of flow, and with it to a class.
 func classify(err error) *problem {
-	p := &problem{Text: err.Error(), cause: err}
+	p := &problem{Text: err.Error(), cause: err, gate: metGate(err)}
 	p.Type, p.After = typeOf(err)
 	return p
 }

@@ -37,6 +37,10 @@ func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.E
 		var right *lease
 		ctx, right = withLease(ctx, time.Now)
 		defer right.lost(nil)
+		var met []any // is kept for the next attempt
+		if n := metOf(ctx); n > 0 {
+			met = append(met, metDetails{n})
+		}
 		done := make(chan struct{})
 		defer close(done)
 		go func() {
@@ -52,7 +56,7 @@ func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.E
 					if right.beat() != nil {
 						return
 					}
-					activity.RecordHeartbeat(ctx)
+					activity.RecordHeartbeat(ctx, met...)
 				}
 			}
 		}()

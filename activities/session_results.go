@@ -148,7 +148,7 @@ func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out f
 			switch {
 			case end == endDecided:
 				out.Decided = append(out.Decided, i)
-			case end == endAgain, err != nil && session.Code >= ksef.StatusDone && attemptOf(ctx) >= clearTries:
+			case end == endAgain, err != nil && session.Code >= ksef.StatusDone && triesOf(ctx) >= clearTries:
 				out.Again = append(out.Again, i)
 			case err == nil:
 				processing++
@@ -205,6 +205,7 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 	fact := sessionFact{Reference: status.Reference, Code: status.Code, Text: status.Description, Details: status.Details}
 	switch meaning(status.Code) {
 	case accepted:
+		s.decided(ctx, connection, item.WorkflowID, nil)
 		return endDecided, s.noteAccepted(ctx, connection, item, flow.Transmitted{
 			DocumentID: item.DocumentID, SHA256: item.SHA256, KSeFNumber: status.KSeFNumber,
 			AcquisitionDate: status.AcquisitionDate, Mode: status.InvoicingMode,
@@ -223,6 +224,9 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 			fact.Type = flow.ErrKSeFAttachments
 		}
 		fact.Text = fmt.Sprintf("KSeF refuses the invoice for a missing permission: %s", saying(status))
+		if fact.Type == flow.ErrKSeFPermission { // attachments are some invoices' matter only
+			s.decided(ctx, connection, item.WorkflowID, newProblem(fact.Type, "%s", fact.Text))
+		}
 		return endDecided, s.noteEnd(ctx, connection, item, reference, factBlocked, fact)
 	case rejected:
 		fact.Type = flow.ErrInvoiceRejected

@@ -36,7 +36,7 @@ func (s *Session) OpenSession(ctx context.Context, in flow.OpenInput) (out flow.
 	if err != nil {
 		return out, err
 	}
-	return flow.Opened{Reference: opened.Reference, Salt: salt, Attempts: attemptOf(ctx)}, nil
+	return flow.Opened{Reference: opened.Reference, Salt: salt, Attempts: triesOf(ctx)}, nil
 }
 
 func (s *Session) key(connection, salt string) (ksef.SymmetricKey, error) {
@@ -129,7 +129,7 @@ func forAll(err error) bool {
 		return true
 	}
 	_, is := ksef.AsError(err)
-	return is || classify(err).Type == flow.ErrTemporalBusy
+	return is || metGate(err) || ofTheSettings(err) || classify(err).Type == flow.ErrTemporalBusy
 }
 
 type sendEnd int
@@ -234,7 +234,7 @@ func (s *Session) CloseSession(ctx context.Context, in flow.CloseInput) (_ flow.
 	if err != nil {
 		return flow.Nothing{}, err
 	}
-	if err = closeSession(ctx, client, in.Reference); err != nil && ctx.Err() == nil && attemptOf(ctx) >= closeTries {
+	if err = closeSession(ctx, client, in.Reference); err != nil && ctx.Err() == nil && triesOf(ctx) >= closeTries {
 		s.Logger.ErrorContext(ctx, "a KSeF session cannot be closed; it is tried again while its answers are awaited",
 			"connection", in.Connection, "session", in.Reference, "error", err)
 		return flow.Nothing{}, nil
