@@ -22,11 +22,11 @@ import (
 
 // ---- Temporal forgets, the archive does not ----
 
-// posts counts what would issue or create an invoice: POSTs about sessions at
+// postCounts counts what would issue or create an invoice: POSTs about sessions at
 // KSeF, every POST at Teamogy.
-type posts struct{ ksef, teamogy atomic.Int64 }
+type postCounts struct{ ksef, teamogy atomic.Int64 }
 
-func (p *posts) count(o *bedOptions) {
+func (p *postCounts) count(o *bedOptions) {
 	counting := func(n *atomic.Int64, about string) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -164,7 +164,7 @@ func (b *bed) replay(p past) {
 // TestEdgeN: closed histories are deleted, the overlap query and the ready list
 // are replayed: no POST at all.
 func TestEdgeN_deletedHistoriesAndAReplayedOverlapAndReadyListPostNothing(t *testing.T) {
-	var counted posts
+	var counted postCounts
 	b := newBed(t, counted.count)
 	p := b.livedThrough()
 	ksef, teamogy := counted.ksef.Load(), counted.teamogy.Load()
@@ -212,7 +212,7 @@ func (b *bed) newNamespace() {
 		listed, err := b.client.OperatorService().ListSearchAttributes(b.within(), &operatorservice.ListSearchAttributesRequest{Namespace: name})
 		return err == nil && len(listed.GetCustomAttributes()) >= len(attributes)
 	})
-	b.client, err = client.Dial(client.Options{HostPort: server.FrontendHostPort(), Namespace: name})
+	b.client, err = client.Dial(client.Options{HostPort: b.temporal, Namespace: name})
 	require.NoError(b, err)
 	b.Cleanup(b.client.Close)
 	b.namespace = name
@@ -226,7 +226,7 @@ func (b *bed) newNamespace() {
 // done is not done again; what KSeF had got and Teamogy had created without our
 // knowing is found, adopted, and brought to its end.
 func TestEdgeN_aLostNamespaceSendsAndCreatesNothingAgain(t *testing.T) {
-	var counted posts
+	var counted postCounts
 	b := newBed(t, func(o *bedOptions) { counted.count(o); o.noWorker = true })
 	stop := b.startWorker(nil)
 	p := b.livedThrough()
