@@ -170,7 +170,7 @@ func bindingOf(c *connection.Connection) archive.Binding {
 func (c *Clients) makeKSeF(s *connection.Connection, credentials ksef.Credentials) (*ksef.Client, error) {
 	return ksef.New(ksef.Options{
 		BaseURL: ksefAddress(s), NIP: s.NIP, Credentials: credentials, Now: c.now, TimeScale: s.TimeScale,
-		Logger: c.logger.With("connection", s.Name),
+		BeforePost: mayAct, Logger: c.logger.With("connection", s.Name),
 	})
 }
 
@@ -181,7 +181,8 @@ func (c *Clients) makeTeamogy(s *connection.Connection) (*teamogy.Client, error)
 	}
 	return teamogy.New(teamogy.Options{
 		BaseURL: s.TeamogyURL, Unit: s.TeamogyUnit, APIKey: s.TeamogyAPIKey.Reveal(), Fields: fields,
-		Bucket: c.buckets.For(s.TeamogyURL, s.TeamogyRequestsPerMinute, s.TimeScale, c.now),
-		Now:    c.now, TimeScale: s.TimeScale, Logger: c.logger.With("connection", s.Name),
+		Bucket:      c.buckets.For(s.TeamogyURL, s.TeamogyRequestsPerMinute, s.TimeScale, c.now),
+		BeforeWrite: mayAct,
+		Now:         c.now, TimeScale: s.TimeScale, Logger: c.logger.With("connection", s.Name),
 	})
 }

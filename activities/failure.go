@@ -37,16 +37,21 @@ func (b *base) failed(ctx context.Context, connection string, err *error) {
 	if *err == nil || errors.Is(*err, activity.ErrResultPending) {
 		return
 	}
-	scale := b.Gates.scaleOf(connection)
-	if b.Connections != nil {
-		if c, e := b.Connections.Settings(ctx, connection); e == nil && c != nil {
-			scale = c.TimeScale
-		}
-	}
 	if metGate(*err) {
 		noteGate(ctx)
 	}
-	*err = asFailureSpread(ctx, *err, triesOf(ctx), scale, rand.Float64()/4)
+	*err = asFailureSpread(ctx, *err, triesOf(ctx), b.scaleOf(ctx, connection), rand.Float64()/4)
+}
+
+// scaleOf is a connection's time scale, that of its last settings if they
+// cannot be read now, and 1 if it cannot be known.
+func (b *base) scaleOf(ctx context.Context, connection string) float64 {
+	if b.Connections != nil {
+		if c, err := b.Connections.Settings(ctx, connection); err == nil && c != nil {
+			return c.TimeScale
+		}
+	}
+	return b.Gates.scaleOf(connection)
 }
 
 // metDetails are kept by Temporal from one attempt to the next, as details of
@@ -109,6 +114,9 @@ func asFailure(ctx context.Context, err error, attempt int, timeScale float64) e
 // asFailureSpread makes the delay after a configuration error longer by a part
 // of it: what fails for all invoices at once should not come back at once.
 func asFailureSpread(ctx context.Context, err error, attempt int, timeScale, part float64) error {
+	if errors.Is(context.Cause(ctx), errLeaseLost) {
+		err = errLeaseLost
+	}
 	var typed *temporal.ApplicationError
 	var canceled *temporal.CanceledError
 	if errors.As(err, &typed) || errors.As(err, &canceled) {

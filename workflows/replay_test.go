@@ -65,6 +65,37 @@ func TestReplay_ofEveryFrozenHistory(t *testing.T) {
 	}
 }
 
+// A history of which nobody knows what it is for would be recorded anew or
+// thrown away by chance.
+func TestHistories_areAllInTheReadme(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("testdata", "histories", "README.md"))
+	require.NoError(t, err)
+	for name := range histories(t) {
+		shape, _, _ := strings.Cut(name, "@")
+		require.Contains(t, string(readme), "`"+strings.TrimSuffix(shape, "_next")+"`", name)
+	}
+}
+
+// Long-running workflows are continued as new, with a state that the next run
+// begins with: both sides of that are frozen, for each of them.
+func TestHistories_holdBothSidesOfContinuingAsNew(t *testing.T) {
+	ends, begins := map[string]bool{}, map[string]bool{}
+	for _, file := range histories(t) {
+		events := loadHistory(t, file).GetEvents()
+		started := events[0].GetWorkflowExecutionStartedEventAttributes()
+		if started.GetContinuedExecutionRunId() != "" {
+			begins[started.GetWorkflowType().GetName()] = true
+		}
+		if events[len(events)-1].GetWorkflowExecutionContinuedAsNewEventAttributes() != nil {
+			ends[started.GetWorkflowType().GetName()] = true
+		}
+	}
+	for _, workflowType := range []string{flow.ReceiveInvoices, flow.SendInvoices, flow.TransmitInvoices} {
+		require.True(t, ends[workflowType], "no history of %s ends by continuing as new", workflowType)
+		require.True(t, begins[workflowType], "no history of %s begins with a state", workflowType)
+	}
+}
+
 // importSwapped is ImportInvoice with its first two steps swapped.
 func importSwapped(ctx workflow.Context, in flow.ImportInput) (flow.ImportResult, error) {
 	var none flow.ImportResult

@@ -76,6 +76,9 @@ func runMain(m *testing.M) int {
 	for _, name := range flow.SearchAttributes {
 		arguments = append(arguments, "--search-attribute", name+"=Keyword")
 	}
+	if n := suggestAt(); n != "" {
+		arguments = append(arguments, "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew="+n)
+	}
 	server, err = testsuite.StartDevServer(context.Background(), testsuite.DevServerOptions{
 		ExistingPath: cli, LogLevel: "error", ExtraArgs: arguments,
 		ClientOptions: &client.Options{Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))},
@@ -90,6 +93,10 @@ func runMain(m *testing.M) int {
 	}()
 	return m.Run()
 }
+
+// suggestAt is after how many events the server suggests to continue as new,
+// from SUGGEST_CONTINUE_AS_NEW; empty: after Temporal's own number.
+func suggestAt() string { return os.Getenv("SUGGEST_CONTINUE_AS_NEW") }
 
 // bed is one connection with all that belongs to it: simulators, archive,
 // settings, and a worker on a task queue of its own.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/history/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"teamogy-ksef/internal/flow"
@@ -22,15 +24,153 @@ import (
 )
 
 // TestRecordHistories records the histories that workflows/replay_test.go
-// replays, with -tags record. workflows/testdata/histories/README.md says when
-// to do so.
+// replays: `make histories` runs it. workflows/testdata/histories/README.md says
+// when to do so.
 func TestRecordHistories(t *testing.T) {
+	if suggestAt() != "" {
+		t.Skip("for this a run must not be continued as new so early")
+	}
 	b := newBed(t, func(o *bedOptions) { o.connection, o.queue = "frozen", "frozen" })
 
 	b.recordSends()
 	b.recordReceiving()
 	b.recordPollingForSends()
 	b.recordContinued()
+	b.recordOtherEnds()
+	b.recordLaterLooks()
+}
+
+// TestRecordHistories_continuedAsNew records long-running workflows that were
+// really continued as new, at a server that suggests it early.
+func TestRecordHistories_continuedAsNew(t *testing.T) {
+	if suggestAt() == "" {
+		t.Skip("this needs SUGGEST_CONTINUE_AS_NEW")
+	}
+	b := newBed(t, func(o *bedOptions) { o.connection, o.queue = "frozen", "frozen" })
+	b.recordRunsOf("receive_invoices_as_new", flow.ReceiveID(b.connection), func() {
+		for _, sample := range samples.GenerateReceived(b.sampleOptions(), 4) {
+			b.seedKSeF(b.nip, xmlOf(sample.XML))
+		}
+		b.start(flow.ReceiveInvoices, flow.ReceiveID(b.connection), flow.ReceiveInput{Connection: b.connection})
+	}, func() { _ = b.update(flow.ReceiveID(b.connection), flow.UpdatePollNow) })
+	var last issuedDocument
+	n := 0
+	more := func() {
+		n++
+		last = b.seedReady(fmt.Sprintf("NEW/%d", n), b.issued(fmt.Sprintf("NEW/%d", n)))
+		b.startSend(last.ID)
+		b.eventually("it is sent", func() bool { return b.document(last.ID).property("ksefNumber") != "" })
+	}
+	b.recordRunsOf("transmit_invoices_as_new", flow.TransmitID(b.connection), more, more)
+	b.recordRunsOf("send_invoices_as_new", flow.SendID(b.connection), b.startSends, func() { _ = b.update(flow.SendID(b.connection), flow.UpdatePollNow) })
+}
+
+// recordRunsOf records two runs of a long-running workflow: one that ends by
+// continuing as new, and the one after it, which begins with its state.
+func (b *bed) recordRunsOf(name, id string, begin, again func()) {
+	b.Helper()
+	begin()
+	first := b.describe(id).GetWorkflowExecutionInfo().GetExecution().GetRunId()
+	runs := []string{first}
+	b.eventually(id+" was continued as new twice", func() bool {
+		again()
+		if run := b.describe(id).GetWorkflowExecutionInfo().GetExecution().GetRunId(); run != runs[len(runs)-1] {
+			runs = append(runs, run)
+		}
+		return len(runs) == 3
+	})
+	for _, run := range runs[:2] {
+		require.Equal(b, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, b.statusOf(id, run))
+	}
+	b.record(name, id, runs[0])
+	b.record(name+"_next", id, runs[1])
+	require.NoError(b, b.client.TerminateWorkflow(b.within(), id, "", "recorded"))
+}
+
+func (b *bed) describe(id string) *workflowservice.DescribeWorkflowExecutionResponse {
+	b.Helper()
+	description, err := b.client.DescribeWorkflowExecution(b.within(), id, "")
+	require.NoError(b, err)
+	return description
+}
+
+func (b *bed) statusOf(id, run string) enums.WorkflowExecutionStatus {
+	b.Helper()
+	description, err := b.client.DescribeWorkflowExecution(b.within(), id, run)
+	require.NoError(b, err)
+	return description.GetWorkflowExecutionInfo().GetStatus()
+}
+
+// recordOtherEnds records invoices that end otherwise than by the usual way.
+func (b *bed) recordOtherEnds() {
+	invalid := b.seedReady("REC/20", []byte("this is no invoice"))
+	_, err := b.sendOne(invalid.ID)
+	require.Error(b, err)
+	b.record("send_invoice_invalid", flow.SendInvoiceID(b.connection, invalid.ID), "")
+
+	known := b.seedReady("REC/21", b.issued("REC/21"))
+	_, err = b.sendOne(known.ID)
+	require.NoError(b, err)
+	_, err = b.sendOne(known.ID)
+	require.NoError(b, err)
+	b.record("send_invoice_known", flow.SendInvoiceID(b.connection, known.ID), "")
+
+	xml := b.issued("REC/22")
+	b.seedKSeF(samples.NIP(32), xmlOf(xml))
+	adopted := b.seedReady("REC/22", xml)
+	result, err := b.sendOne(adopted.ID)
+	require.NoError(b, err)
+	require.True(b, result.Adopted)
+	b.record("send_invoice_adopted", flow.SendInvoiceID(b.connection, adopted.ID), "")
+
+	b.ended(b.sessions()...)
+	require.NoError(b, b.client.TerminateWorkflow(b.within(), flow.TransmitID(b.connection), "", "recorded"))
+	b.fault(b.ksefURL, map[string]any{"operation": "GET /rate-limits", "action": "502-before", "times": -1})
+	withdrawn := b.seedReady("REC/23", b.issued("REC/23"))
+	run := b.startSend(withdrawn.ID)
+	b.eventually("it waits at KSeF's door", func() bool {
+		return b.running(flow.TransmitID(b.connection)) && b.pendingFailure(flow.TransmitID(b.connection)) != ""
+	})
+	require.NoError(b, b.client.CancelWorkflow(b.within(), run.GetID(), ""))
+	b.clearFaults(b.ksefURL)
+	require.Error(b, run.Get(b.within(), nil))
+	b.record("send_invoice_withdrawn", run.GetID(), "")
+
+	_, err = b.importOne("5265877635-20250826-0100001AF629-00") // its check digits are wrong
+	require.Error(b, err)
+	b.record("import_invoice_refused", flow.ImportID(b.connection, "5265877635-20250826-0100001AF629-00"), "")
+}
+
+// recordLaterLooks records sessions that are ended from outside, and what looks
+// after their invoices.
+func (b *bed) recordLaterLooks() {
+	b.ended(b.sessions()...)
+	require.NoError(b, b.client.TerminateWorkflow(b.within(), flow.TransmitID(b.connection), "", "recorded"))
+	b.hold("REC/30")
+	document := b.seedReady("REC/30", b.issued("REC/30"))
+	run := b.startSend(document.ID)
+	b.eventually("KSeF has got it", func() bool {
+		return b.submissions(document.SHA256) == 1 && len(b.sessions()) == 1 &&
+			b.pendingActivityOf(b.sessions()[0]) == "AwaitSession"
+	})
+	require.NoError(b, b.client.TerminateWorkflow(b.within(), b.sessions()[0], "", "ended by hand"))
+	// The hand-over is registered again after a while, and a new session watches the old one.
+	b.eventually("it is looked after", func() bool { return len(b.sessions()) == 2 })
+	b.release("REC/30")
+	require.NoError(b, run.Get(b.within(), nil))
+	sessions := b.sessions()
+	b.ended(sessions[1])
+	b.record("transmit_session_watching", sessions[1], "")
+	require.NoError(b, b.client.TerminateWorkflow(b.within(), flow.TransmitID(b.connection), "", "recorded"))
+	b.record("transmit_invoices_recovering", flow.TransmitID(b.connection), "")
+}
+
+func (b *bed) pendingActivityOf(id string) string {
+	b.Helper()
+	for _, a := range b.describe(id).GetPendingActivities() {
+		return a.GetActivityType().GetName()
+	}
+	return ""
 }
 
 func (b *bed) recordSends() {
@@ -166,8 +306,21 @@ func (b *bed) record(name, id, run string) {
 	require.NoError(b, encoder.Encode(document))
 	require.Less(b, out.Len(), 60_000, "%s is too long: %d events", name, len(events.GetEvents()))
 	b.Logf("%s: %d events, %d bytes", name, len(events.GetEvents()), out.Len())
-	file := filepath.Join("..", "..", "workflows", "testdata", "histories", name+".json")
+	file := filepath.Join("..", "..", "workflows", "testdata", "histories", name+suffix(b)+".json")
+	if _, err := os.Stat(file); err == nil {
+		b.Logf("%s is there already and stays as it is", filepath.Base(file))
+		return
+	}
 	require.NoError(b, os.WriteFile(file, out.Bytes(), 0o644))
+}
+
+// suffix tells the recordings of one version of the workflows from those of
+// another: RECORD_AS, such as 2026-11.
+func suffix(b *bed) string {
+	b.Helper()
+	as := os.Getenv("RECORD_AS")
+	require.Regexp(b, `^[a-z0-9-]+$`, as, "RECORD_AS names the version of the workflows, for example its month: 2026-11")
+	return "@" + as
 }
 
 var loopbackAddress = regexp.MustCompile(`http://127\.0\.0\.1:[0-9]+`)
