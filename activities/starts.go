@@ -91,27 +91,32 @@ func (s *Starts) startImport(ctx context.Context, in flow.StartImportsInput, m *
 	if raw, err := base64.StdEncoding.DecodeString(m.InvoiceHash); err == nil {
 		sha256 = hex.EncodeToString(raw)
 	}
-	return start(ctx, flow.ImportInvoice, flow.ImportID(in.Connection, m.KSeFNumber),
-		fmt.Sprintf("Invoice %s from %s, %s %s", m.InvoiceNumber, m.SellerName, flow.Amount(m.Gross.StringFixed(2)), m.Currency),
-		flow.ImportInput{Connection: in.Connection, KSeFNumber: m.KSeFNumber, SHA256: sha256, Subject: in.Subject},
-		flow.AttributeConnection.ValueSet(in.Connection), flow.AttributeDirection.ValueSet(flow.DirectionReceived),
-		flow.AttributeNumber.ValueSet(m.KSeFNumber), flow.AttributeState.ValueSet(flow.StateImporting))
+	return start(ctx, flow.StartOfImport(flow.ImportInput{
+		Connection: in.Connection, KSeFNumber: m.KSeFNumber, SHA256: sha256, Subject: in.Subject,
+	}, importSummary(m)))
+}
+
+// importSummary is a received invoice's line in the Web UI.
+func importSummary(m *ksef.Metadata) string {
+	return fmt.Sprintf("Invoice %s from %s, %s %s", m.InvoiceNumber, m.SellerName, flow.Amount(m.Gross.StringFixed(2)), m.Currency)
+}
+
+// sendSummary is an issued invoice's line in the Web UI; its number may not be
+// known.
+func sendSummary(documentID int64, number string) string {
+	if number == "" {
+		return documentName(documentID)
+	}
+	return "Invoice " + number
 }
 
 // start starts an invoice's workflow under its deterministic ID and tells
 // whether it is new. One that runs or has ended well stays as it is; one that
 // failed is started again. The conflict policy is FAIL and not USE_EXISTING,
 // so that only really new starts count against KSeF's quotas.
-func start(ctx context.Context, workflowType, id, summary string, input any, attributes ...temporal.SearchAttributeUpdate) (bool, error) {
-	_, err := activity.GetClient(ctx).ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID:                                       id,
-		TaskQueue:                                activity.GetInfo(ctx).TaskQueue,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
-		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		TypedSearchAttributes:                    temporal.NewSearchAttributes(attributes...),
-		StaticSummary:                            flow.Summary(summary),
-	}, workflowType, input)
+func start(ctx context.Context, s flow.InvoiceStart) (bool, error) {
+	_, err := activity.GetClient(ctx).ExecuteWorkflow(ctx,
+		s.Options(activity.GetInfo(ctx).TaskQueue, enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY), s.Type, s.Input)
 	var already *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &already) {
 		return false, nil
@@ -205,14 +210,9 @@ func (s *Starts) startSend(ctx context.Context, c *connection.Connection, docume
 		out.Deferred++
 		return nil
 	}
-	summary := documentName(document.ID)
-	if document.Number != "" {
-		summary = "Invoice " + document.Number
-	}
-	started, err := start(ctx, flow.SendInvoice, flow.SendInvoiceID(c.Name, document.ID), summary,
-		flow.SendInvoiceInput{Connection: c.Name, DocumentID: document.ID, Listed: true},
-		flow.AttributeConnection.ValueSet(c.Name), flow.AttributeDirection.ValueSet(flow.DirectionSent),
-		flow.AttributeState.ValueSet(flow.StateSending))
+	started, err := start(ctx, flow.StartOfSend(flow.SendInvoiceInput{
+		Connection: c.Name, DocumentID: document.ID, Listed: true,
+	}, sendSummary(document.ID, document.Number)))
 	switch {
 	case err != nil:
 		out.Failed++

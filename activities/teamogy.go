@@ -313,7 +313,7 @@ func (t *Teamogy) RecordKSeFNumber(ctx context.Context, in flow.RecordNumberInpu
 		return out, err
 	}
 	return out, archiving("record that the number is written back",
-		t.note(ctx, sentKey(c.Name, in.DocumentID), factWrittenBack, "number", writtenFact{KSeFNumber: in.Answer.KSeFNumber, SHA256: in.Answer.SHA256}))
+		t.note(ctx, sentKey(c.Name, in.DocumentID), factWrittenBack, numberFact, writtenFact{KSeFNumber: in.Answer.KSeFNumber, SHA256: in.Answer.SHA256}))
 }
 
 // verificationLink is the public link behind QR code I of the invoice.

@@ -13,14 +13,6 @@ import (
 
 const pollExample = `{"connection":"acme"}`
 
-const (
-	// recheckEvery is how often the last days are queried once more, against
-	// records that KSeF shows late (observed in January 2026).
-	recheckEvery = 24 * time.Hour
-	// recheckOverlap is how far back that goes.
-	recheckOverlap = 3 * 24 * time.Hour
-)
-
 // ReceiveInvoices asks KSeF for received invoices for ever and starts an
 // ImportInvoice for each. It owns the connection's quota of metadata queries
 // and downloads.
@@ -58,6 +50,7 @@ type receiveInvoices struct {
 	queries    ledger
 	downloads  ledger
 	preview    int
+	stuckAt    time.Time // where the present sweep met more of one date than KSeF shows; zero: nowhere
 }
 
 func newReceive(ctx workflow.Context, in flow.ReceiveInput) (*receiveInvoices, error) {
@@ -138,23 +131,33 @@ func (r *receiveInvoices) authenticate(ctx workflow.Context) error {
 // Where an import could not be started the cursor stays, and the sweep goes on
 // without it: one invoice must not hold up those behind it.
 func (r *receiveInvoices) sweep(ctx workflow.Context, subject string) error {
+	r.stuckAt = time.Time{}
+	toTheEnd, err := r.sweepAll(ctx, subject)
+	if toTheEnd && r.stuckAt.IsZero() {
+		delete(r.state.Stuck, subject)
+	}
+	return err
+}
+
+// sweepAll is sweep; it tells whether it came to the end.
+func (r *receiveInvoices) sweepAll(ctx workflow.Context, subject string) (toTheEnd bool, err error) {
 	from, moves := r.cursor(subject).At, true
 	for {
 		if from.After(workflow.Now(ctx)) {
 			r.doing = "nothing to do before " + from.Format(time.RFC3339)
-			return nil
+			return true, nil
 		}
 		w := nextWindow(from, workflow.Now(ctx))
 		through, all, err := r.sweepWindow(ctx, subject, w, moves)
 		if err != nil || !through || w.to.IsZero() {
-			return err
+			return through, err
 		}
 		if moves = moves && all; !moves {
 			from = w.to
 			continue
 		}
 		if !r.cursor(subject).At.After(from) {
-			return nil // KSeF's high-water mark does not move: next time
+			return true, nil // KSeF's high-water mark does not move: next time
 		}
 		from = r.cursor(subject).At
 	}
@@ -189,6 +192,10 @@ func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w wi
 		if err != nil {
 			return false, false, err
 		}
+		if position.stuck(page) {
+			r.reportStuck(ctx, subject, position.from)
+			started = false
+		}
 		all = all && started
 		next, more := position.nextPage(page)
 		if moves && all && r.cursor(subject) == cursor { // else somebody has set it meanwhile
@@ -207,6 +214,19 @@ func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w wi
 		}
 		position = next
 	}
+}
+
+// reportStuck makes known that KSeF holds more invoices with one time of storage
+// than any query shows. The cursor stays there, those behind are imported all
+// the same, and with each cycle it is tried again.
+func (r *receiveInvoices) reportStuck(ctx workflow.Context, subject string, at time.Time) {
+	r.stuckAt = at
+	if r.state.Stuck == nil {
+		r.state.Stuck = map[string]time.Time{}
+	}
+	r.state.Stuck[subject] = at
+	workflow.GetLogger(ctx).Error("KSeF holds more invoices of one moment than a query shows; the cursor stays there",
+		"subject", subject, "at", at)
 }
 
 // find is one metadata query, within the quota.
@@ -259,8 +279,10 @@ func (r *receiveInvoices) start(ctx workflow.Context, subject string, list flow.
 	return all, nil
 }
 
-// recheck queries the last days once more, once a day; only what has no
-// record yet is started.
+// recheck queries the last days once more, once a day or as soon after as there
+// is a cycle: KSeF may show a record late, behind its high-water mark. Only what
+// has no record yet is started. One that a pause or a continue-as-new ends early
+// comes again.
 func (r *receiveInvoices) recheck(ctx workflow.Context) error {
 	now := workflow.Now(ctx)
 	if r.settings.Receive != "on" {
@@ -273,20 +295,23 @@ func (r *receiveInvoices) recheck(ctx workflow.Context) error {
 		return nil
 	}
 	for _, subject := range r.settings.Subjects {
-		cursor := r.cursor(subject).At
-		from := cursor.Add(-recheckOverlap)
-		if from.Before(r.settings.ReceiveFrom) {
-			from = r.settings.ReceiveFrom
-		}
-		if !from.Before(cursor) {
-			continue
-		}
-		if through, _, err := r.sweepWindow(ctx, subject, window{from: from, to: cursor}, false); err != nil || !through {
-			return err
+		for _, w := range r.overlap(ctx, r.cursor(subject).At) {
+			if through, _, err := r.sweepWindow(ctx, subject, w, false); err != nil || !through {
+				return err
+			}
 		}
 	}
 	r.state.LastRecheck = now
 	return nil
+}
+
+// overlap are the windows of a recheck: one, unless the last one was months ago.
+func (r *receiveInvoices) overlap(ctx workflow.Context, cursor time.Time) []window {
+	windows := overlap(cursor, r.state.LastRecheck, r.settings.ReceiveFrom)
+	if len(windows) > 1 && workflow.GetVersion(ctx, "recheck since the last one", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return windows[len(windows)-1:] // earlier code made one query
+	}
+	return windows
 }
 
 // interval is RECEIVE_INTERVAL, but never so short that the metadata queries
@@ -322,6 +347,7 @@ func (r *receiveInvoices) status() (flow.ReceiveStatus, error) {
 	return flow.ReceiveStatus{
 		Connection: r.connection, Doing: r.doing, Paused: r.paused, Cursors: r.state.Cursors,
 		LastPoll: r.state.LastPoll, NextPoll: r.nextPoll, LastPreview: r.preview, Preflight: r.preflight, Totals: r.state.Totals,
+		Stuck: r.state.Stuck, LastRecheck: r.state.LastRecheck,
 	}, nil
 }
 

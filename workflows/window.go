@@ -29,7 +29,8 @@ func nextWindow(cursor, now time.Time) window {
 // nextPage tells where to go on within a window after a page, and whether
 // there is more. Both ends of a range are inclusive, so that going on from the
 // last record's date repeats records, which are known by then; only where a
-// whole page shares one date the page number has to grow.
+// whole page shares one date the page number has to grow. Where it cannot grow
+// any more (see stuck) it goes on behind that date.
 func (w window) nextPage(page flow.Found) (window, bool) {
 	if !page.HasMore && !page.Truncated {
 		return w, false
@@ -37,8 +38,27 @@ func (w window) nextPage(page flow.Found) (window, bool) {
 	if page.LastDate.After(w.from) {
 		return window{from: page.LastDate, to: w.to}, true
 	}
+	if w.stuck(page) {
+		behind := window{from: w.from.Truncate(tick).Add(tick), to: w.to}
+		return behind, w.to.IsZero() || !behind.from.After(w.to)
+	}
 	w.offset++
 	return w, true
+}
+
+const (
+	// lastPage is the last page of a query: KSeF shows 10,000 records of one,
+	// 250 on a page, and refuses to go further (21405).
+	lastPage = 39
+	// tick is the unit of KSeF's times of storage.
+	tick = 100 * time.Nanosecond
+)
+
+// stuck tells that more records share one time of storage, that of the window's
+// beginning, than KSeF shows of one query: no query brings the rest of them. The
+// cursor must not go past that time.
+func (w window) stuck(page flow.Found) bool {
+	return (page.Truncated || page.HasMore && w.offset >= lastPage) && !page.LastDate.After(w.from)
 }
 
 // advance is the cursor after a page of which everything is started: the
@@ -60,4 +80,37 @@ func (w window) advance(cursor time.Time, page flow.Found, through bool) time.Ti
 		return to.UTC()
 	}
 	return cursor
+}
+
+const (
+	// recheckEvery is how often the last days are queried once more, against
+	// records that KSeF shows late (observed in January 2026).
+	recheckEvery = 24 * time.Hour
+	// recheckOverlap is how late KSeF may show a record: one that it shows within
+	// two days of its time of storage is found by the next look.
+	recheckOverlap = 2 * 24 * time.Hour
+)
+
+// overlap is what is queried once more up to a cursor: what was stored since
+// some days before the last look. So nothing is left out after a pause, or when
+// no worker ran for weeks, and in between it is the last three days.
+// Nothing before the day from which on invoices are wanted.
+func overlap(cursor, lastLook, wantedFrom time.Time) []window {
+	from := cursor
+	if lastLook.Before(from) {
+		from = lastLook
+	}
+	if from = from.Add(-recheckOverlap); from.Before(wantedFrom) {
+		from = wantedFrom
+	}
+	var windows []window
+	for from.Before(cursor) {
+		to := from.Add(longestWindow)
+		if to.After(cursor) {
+			to = cursor
+		}
+		windows = append(windows, window{from: from.UTC(), to: to.UTC()})
+		from = to
+	}
+	return windows
 }

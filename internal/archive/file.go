@@ -136,39 +136,69 @@ func (s *fileStore) Exists(ctx context.Context, key string) (bool, error) {
 }
 
 func (s *fileStore) List(ctx context.Context, folder string) ([]string, error) {
-	if err := checkFolder(folder); err != nil {
-		return nil, err
-	}
 	var keys []string
-	if err := s.list(ctx, folder, &keys); err != nil {
-		return nil, fmt.Errorf("list the archive's folder %q: %w", folder, err)
+	err := s.walk(ctx, folder, func(key string) error {
+		keys = append(keys, key)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.Sort(keys)
 	return keys, nil
 }
 
-// list appends the keys below a folder. It passes over what cannot be a key: temporary files, lost+found.
-func (s *fileStore) list(ctx context.Context, folder string, keys *[]string) error {
-	entries, err := s.disk.ReadDir(s.path(folder))
-	if isAbsent(err) {
-		return errors.Join(s.checkRoot(), ctx.Err())
+// walk visits the keys below a folder. It passes over what cannot be a key: temporary files, lost+found.
+func (s *fileStore) walk(ctx context.Context, folder string, visit func(key string) error) error {
+	if err := checkFolder(folder); err != nil {
+		return err
 	}
-	if err := errors.Join(err, ctx.Err()); err != nil {
+	entries, err := s.entries(ctx, folder)
+	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
 		key := folder + entry.Name()
 		switch {
-		case checkKey(key) != nil:
+		case !validKey(key):
 		case entry.IsDir():
-			if err := s.list(ctx, key+"/", keys); err != nil {
+			if err := s.walk(ctx, key+"/", visit); err != nil {
 				return err
 			}
 		case entry.Type().IsRegular():
-			*keys = append(*keys, key)
+			if err := visit(key); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// folders are the names of the folders in a folder.
+func (s *fileStore) folders(ctx context.Context, folder string) ([]string, error) {
+	if err := checkFolder(folder); err != nil {
+		return nil, err
+	}
+	entries, err := s.entries(ctx, folder)
+	var names []string
+	for _, entry := range entries {
+		if entry.IsDir() && validKey(folder+entry.Name()) {
+			names = append(names, entry.Name())
+		}
+	}
+	return names, err
+}
+
+// entries reads a folder; one that is not there is empty.
+func (s *fileStore) entries(ctx context.Context, folder string) ([]fs.DirEntry, error) {
+	entries, err := s.disk.ReadDir(s.path(folder))
+	if isAbsent(err) {
+		err = s.checkRoot() // an empty folder, unless the archive itself is not there
+	}
+	if err := errors.Join(err, ctx.Err()); err != nil {
+		return nil, fmt.Errorf("list the archive's folder %q: %w", folder, err)
+	}
+	return entries, nil
 }
 
 // Delete removes an object for good: also when it is absent already, because whoever removed it may have

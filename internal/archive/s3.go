@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/aws/smithy-go"
 	"gocloud.dev/blob"
@@ -82,22 +83,57 @@ func (s *s3Store) Exists(ctx context.Context, key string) (bool, error) {
 }
 
 func (s *s3Store) List(ctx context.Context, folder string) ([]string, error) {
-	if err := checkFolder(folder); err != nil {
+	var keys []string
+	err := s.walk(ctx, folder, func(key string) error {
+		keys = append(keys, key)
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
-	var keys []string
-	objects := s.bucket.List(&blob.ListOptions{Prefix: folder})
+	slices.Sort(keys)
+	return keys, nil
+}
+
+// walk visits the keys below a folder, page by page. S3 lists in the order of the keys, so that those of
+// one folder come together.
+func (s *s3Store) walk(ctx context.Context, folder string, visit func(key string) error) error {
+	return s.objects(ctx, folder, "", func(object *blob.ListObject) error {
+		if !validKey(object.Key) { // a console's "folder" objects and foreign ones are not ours
+			return nil
+		}
+		return visit(object.Key)
+	})
+}
+
+// folders are the names of the folders in a folder.
+func (s *s3Store) folders(ctx context.Context, folder string) ([]string, error) {
+	var names []string
+	err := s.objects(ctx, folder, "/", func(object *blob.ListObject) error {
+		if name := strings.TrimSuffix(object.Key, "/"); object.IsDir && validKey(name) {
+			names = append(names, strings.TrimPrefix(name, folder))
+		}
+		return nil
+	})
+	slices.Sort(names)
+	return names, err
+}
+
+func (s *s3Store) objects(ctx context.Context, folder, delimiter string, visit func(*blob.ListObject) error) error {
+	if err := checkFolder(folder); err != nil {
+		return err
+	}
+	objects := s.bucket.List(&blob.ListOptions{Prefix: folder, Delimiter: delimiter})
 	for {
 		object, err := objects.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			slices.Sort(keys)
-			return keys, nil
+			return nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("list the archive's folder %q: %w", folder, err)
+			return fmt.Errorf("list the archive's folder %q: %w", folder, err)
 		}
-		if checkKey(object.Key) == nil { // a console's "folder" objects and foreign ones are not ours
-			keys = append(keys, object.Key)
+		if err := visit(object); err != nil {
+			return err
 		}
 	}
 }

@@ -72,15 +72,24 @@ func (f *fakeS3) list(w http.ResponseWriter, r *http.Request) {
 		LastModified string
 		Size         int
 	}
+	type commonPrefix struct{ Prefix string }
 	answer := struct {
 		XMLName               xml.Name `xml:"ListBucketResult"`
 		IsTruncated           bool
 		NextContinuationToken string `xml:",omitempty"`
 		Contents              []contents
+		CommonPrefixes        []commonPrefix
 	}{}
+	query := r.URL.Query()
 	var keys []string
 	for key := range f.objects {
-		if strings.HasPrefix(key, r.URL.Query().Get("prefix")) && key > r.URL.Query().Get("continuation-token") {
+		rest, below := strings.CutPrefix(key, query.Get("prefix"))
+		if delimiter := query.Get("delimiter"); below && delimiter != "" {
+			if folder, _, inside := strings.Cut(rest, delimiter); inside {
+				key = query.Get("prefix") + folder + delimiter
+			}
+		}
+		if below && key > query.Get("continuation-token") && !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
 	}
@@ -91,6 +100,10 @@ func (f *fakeS3) list(w http.ResponseWriter, r *http.Request) {
 		answer.IsTruncated, answer.NextContinuationToken = true, keys[len(keys)-1]
 	}
 	for _, key := range keys {
+		if strings.HasSuffix(key, "/") {
+			answer.CommonPrefixes = append(answer.CommonPrefixes, commonPrefix{key})
+			continue
+		}
 		answer.Contents = append(answer.Contents, contents{Key: key, LastModified: "2026-11-22T12:00:00.000Z", Size: len(f.objects[key])})
 	}
 	w.Header().Set("Content-Type", "application/xml")

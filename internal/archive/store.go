@@ -55,6 +55,9 @@ func checkKey(key string) error {
 	return nil
 }
 
+// validKey says whether checkKey lets a key pass.
+func validKey(key string) bool { return checkKey(key) == nil }
+
 // checkFolder is checkKey for List.
 func checkFolder(folder string) error {
 	if folder == "" {

@@ -71,9 +71,12 @@ type ReceiveState struct {
 	LastPoll    time.Time         `json:"lastPoll"`
 	NextPoll    time.Time         `json:"nextPoll,omitzero"`
 	LastRecheck time.Time         `json:"lastRecheck"`
-	Downloads   []Spent           `json:"downloads,omitempty"`
-	Queries     []Spent           `json:"queries,omitempty"`
-	Totals      ReceiveTotals     `json:"totals"`
+	// Stuck is, by subject type, a time of storage that more invoices share than
+	// KSeF shows of one query.
+	Stuck     map[string]time.Time `json:"stuck,omitempty"`
+	Downloads []Spent              `json:"downloads,omitempty"`
+	Queries   []Spent              `json:"queries,omitempty"`
+	Totals    ReceiveTotals        `json:"totals"`
 }
 
 // Cursor is the position up to which every received invoice of a subject type
@@ -100,15 +103,20 @@ type ReceiveTotals struct {
 
 // ReceiveStatus answers the Status query of ReceiveInvoices.
 type ReceiveStatus struct {
-	Connection  string            `json:"connection"`
-	Doing       string            `json:"doing"`
-	Paused      string            `json:"paused,omitempty"`
-	Cursors     map[string]Cursor `json:"cursors"`
-	LastPoll    time.Time         `json:"lastPoll"`
-	NextPoll    time.Time         `json:"nextPoll"`
-	LastPreview int               `json:"lastPreview,omitempty"` // invoices found in preview mode and not imported
-	Preflight   *Authenticated    `json:"preflight,omitempty"`
-	Totals      ReceiveTotals     `json:"totals"`
+	Connection string            `json:"connection"`
+	Doing      string            `json:"doing"`
+	Paused     string            `json:"paused,omitempty"`
+	Cursors    map[string]Cursor `json:"cursors"`
+	LastPoll   time.Time         `json:"lastPoll"`
+	NextPoll   time.Time         `json:"nextPoll"`
+	// LastRecheck is when the last days were last queried once more.
+	LastRecheck time.Time `json:"lastRecheck,omitzero"`
+	// Stuck is, by subject type, a time of storage that more invoices share than
+	// KSeF shows of one query: the cursor stays there.
+	Stuck       map[string]time.Time `json:"stuck,omitempty"`
+	LastPreview int                  `json:"lastPreview,omitempty"` // invoices found in preview mode and not imported
+	Preflight   *Authenticated       `json:"preflight,omitempty"`
+	Totals      ReceiveTotals        `json:"totals"`
 }
 
 // SubjectType gives KSeF's name (Subject1, ...) of a role in which a company

@@ -1,0 +1,107 @@
+package workflows
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"teamogy-ksef/internal/flow"
+)
+
+// lookBacks are the queries that a recheck made: those with an end.
+func lookBacks(k *fakeKSeF) []flow.Window {
+	var found []flow.Window
+	for _, w := range k.windows {
+		if !w.To.IsZero() {
+			found = append(found, w)
+		}
+	}
+	return found
+}
+
+// Whatever kept the daily look back from its hour (a pause, no worker), the next
+// cycle makes up for it, back to two days before the last one.
+func TestReceiveInvoices_looksBackAfterAPauseOverItsWholeLength(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	k := receiving(e)
+	k.preflight.Settings.ReceiveFrom = start.AddDate(-1, 0, 0)
+	last := start.AddDate(0, 0, -200) // over which a worker was down, or a pause lasted
+	in := flow.ReceiveInput{Connection: "acme", State: &flow.ReceiveState{
+		Cursors: map[string]flow.Cursor{"Subject2": {At: start.Add(-time.Hour)}}, LastRecheck: last, Paused: "holidays",
+	}}
+	e.after(time.Hour, func() {
+		require.Empty(t, k.windows)
+		e.update(flow.UpdateResume)
+	})
+	e.after(2*time.Hour, func() {
+		require.Equal(t, start.Add(time.Hour).Truncate(time.Minute), ask[flow.ReceiveStatus](e).LastRecheck.Truncate(time.Minute))
+		e.CancelWorkflow()
+	})
+	e.ExecuteWorkflow(flow.ReceiveInvoices, in)
+	looked := lookBacks(k)
+	require.Len(t, looked, 3, "%v", looked)
+	require.Equal(t, last.Add(-recheckOverlap), looked[0].From)
+	require.Equal(t, looked[0].To, looked[1].From)
+	require.Equal(t, looked[1].To, looked[2].From)
+	require.Greater(t, looked[2].To, start)
+}
+
+// A look back that a pause or a new run interrupts is not taken for done.
+func TestReceiveInvoices_repeatsALookBackThatWasInterrupted(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	k := receiving(e)
+	last := start.AddDate(0, 0, -2)
+	in := flow.ReceiveInput{Connection: "acme", State: &flow.ReceiveState{
+		Cursors: map[string]flow.Cursor{"Subject2": {At: start.Add(-time.Hour)}}, LastRecheck: last,
+	}}
+	k.find = func(w flow.Window) flow.Found {
+		if w.To.IsZero() {
+			return flow.Found{HWM: e.Now().Add(-time.Minute)}
+		}
+		e.SetContinueAsNewSuggested(true)
+		return flow.Found{List: flow.ListRef{Key: "some", Count: 1}, HasMore: true, LastDate: w.From.Add(time.Hour), HWM: w.To}
+	}
+	e.ExecuteWorkflow(flow.ReceiveInvoices, in)
+	next, ok := continued[flow.ReceiveInput](e)
+	require.True(t, ok, "%v", e.GetWorkflowError())
+	require.Equal(t, last, next.State.LastRecheck)
+	require.True(t, next.State.NextPoll.IsZero(), "the next run goes on at once")
+}
+
+// Edge case (d) at its worst: more invoices of one moment than KSeF shows of one
+// query. The cursor stays there, that is said, those behind are imported; and
+// once KSeF shows all, it goes on.
+func TestEdgeD_theCursorStaysWhereKSeFCannotShowAllOfOneMoment(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	k := receiving(e)
+	k.preflight.Limits = flow.Limits{}
+	moment := start.AddDate(0, 0, -3)
+	shown := false
+	k.find = func(w flow.Window) flow.Found {
+		page := flow.Found{List: flow.ListRef{Key: "page", Count: 1}, HWM: start.Add(-time.Minute), LastDate: moment}
+		switch {
+		case w.From.After(moment):
+			page.LastDate = start.Add(-time.Hour)
+		case !shown:
+			require.LessOrEqual(t, w.PageOffset, lastPage, "KSeF refuses to go further")
+			page.HasMore, page.Truncated = true, w.PageOffset == lastPage
+		}
+		return page
+	}
+	e.after(time.Minute, func() {
+		status := ask[flow.ReceiveStatus](e)
+		require.Equal(t, map[string]time.Time{"Subject2": moment}, status.Stuck)
+		require.Equal(t, moment, status.Cursors["Subject2"].At)
+		require.Equal(t, lastPage+1+1+1, k.total(), "all pages of the moment, its first one twice, and what lies behind")
+		shown = true
+	})
+	e.after(2*time.Hour, func() {
+		status := ask[flow.ReceiveStatus](e)
+		require.Empty(t, status.Stuck)
+		require.Equal(t, start.Add(-time.Minute), status.Cursors["Subject2"].At)
+		e.CancelWorkflow()
+	})
+	e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
+	require.Error(t, e.GetWorkflowError())
+}
