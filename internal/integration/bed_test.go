@@ -112,6 +112,7 @@ type bed struct {
 	temporal   string // host and port of its Temporal server
 	options    bedOptions
 	secret     sessionkey.Secret
+	now        func() time.Time
 	logs       *lockedBuffer
 
 	ksefURL, teamogyURL string
@@ -168,6 +169,9 @@ func newBed(t testing.TB, change ...func(*bedOptions)) *bed {
 		b.client, b.temporal = own.client, own.address
 	}
 	o.teamogy.APIKey = b.apiKey
+	if b.now = o.now; b.now == nil {
+		b.now = time.Now
+	}
 	if o.connection != "" {
 		b.connection = o.connection
 	}
@@ -219,10 +223,7 @@ func (b *bed) startWorker(more interceptor.WorkerInterceptor) (stop func()) {
 		WorkerStopTimeout:          time.Second,
 	})
 	workflows.Register(w)
-	now, kept := time.Now, b.archive
-	if b.options.now != nil {
-		now = b.options.now
-	}
+	now, kept := b.now, b.archive
 	if b.options.store != nil {
 		store, err := archive.OpenStore(b.Context(), b.archiveURL)
 		require.NoError(b, err)
@@ -270,7 +271,7 @@ func (b *bed) writeConnection(more map[string]string) {
 			Country: []string{"PL"}, Organization: []string{"Próba Sp. z o.o."}, CommonName: "Próba Sp. z o.o.",
 			ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 97}, Value: "VATPL-" + b.nip}},
 		},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(2, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, b.key.Public(), b.key)
 	require.NoError(b, err)
