@@ -7,8 +7,10 @@ const (
 	// Content errors are the invoice's: it fails with the reason and is not
 	// sent again until it changes.
 	Content Class = "content"
-	// Configuration errors are the set-up's: retried with growing delay up to
-	// five minutes, and the same workflow goes on once the cause is mended.
+	// Configuration errors are the set-up's. The first one closes the gate of
+	// its connection: one alert, and whoever would meet the same refusal waits
+	// without any call. A probe every few minutes opens it once the cause is
+	// mended, and the same workflows go on.
 	Configuration Class = "configuration"
 	// Transient errors pass by themselves: retried for as long as it takes.
 	Transient Class = "transient"
