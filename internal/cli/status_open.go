@@ -58,13 +58,13 @@ func openText(o inspect.Open, at time.Time) string {
 	}
 	switch {
 	case o.Direction == flow.DirectionReceived:
-		b.WriteString(", no document")
+		b.WriteString("\nno document")
 	case o.KSeFNumber != "":
-		b.WriteString(", the number " + o.KSeFNumber + " is not on the document")
+		b.WriteString("\nthe number " + o.KSeFNumber + " is not on the document")
 	default:
-		b.WriteString(", no KSeF number")
+		b.WriteString("\nno KSeF number")
 	}
-	fmt.Fprintf(&b, "; its workflow: %s\n", o.Workflow)
+	fmt.Fprintf(&b, "; workflow %s; ", o.Workflow)
 	steps := o.Steps
 	if more := len(steps) - mostSteps; more > 0 {
 		fmt.Fprintf(&b, "%d earlier steps, ", more)

@@ -122,11 +122,11 @@ func TestPrintStatus_showsWhatTheRegisterHasOpen(t *testing.T) {
              KSeFLoginRefused: 450
              -> put a valid certificate in place
 `, `
-  open       acme/send/17 (Invoice FV/17), no KSeF number; its workflow: forgotten
-             2 earlier steps, not-processed: cancelled 28h0m ago, submitted in session S2 27h0m ago, taken by KSeF 27h0m ago
+  open       acme/send/17 (Invoice FV/17)
+             no KSeF number; workflow forgotten; 2 earlier steps, not-processed: cancelled 28h0m ago, submitted in session S2 27h0m ago, taken by KSeF 27h0m ago
              -> you: starter retry acme/send/17
-  open       acme/receive/N, no document; its workflow: failed
-             found 3h0m ago
+  open       acme/receive/N
+             no document; workflow failed; found 3h0m ago
              InvoiceUnknown: 21164
              -> Check it. Then: starter retry acme/receive/N
 `, `

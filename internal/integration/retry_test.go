@@ -2,6 +2,10 @@ package integration
 
 import (
 	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -183,4 +187,66 @@ func TestRetry_leavesWhatRunsAloneAndSaysHowToHurryIt(t *testing.T) {
 	require.Contains(t, refused.Note, "not the workflow of an invoice")
 	b.clearFaults(b.teamogyURL)
 	b.requireSent(document, 1)
+}
+
+// starter runs a starter command as a person does, and gives its exit code and
+// output.
+func (b *bed) starter(arguments ...string) (int, string) {
+	b.Helper()
+	// Not the test's folder: a relative path in the settings would be found there.
+	program := filepath.Join(b.dir, "starter")
+	if _, err := os.Stat(program); err != nil {
+		build := exec.Command("go", "build", "-o", program, "./starter")
+		build.Dir = filepath.Join("..", "..")
+		output, err := build.CombinedOutput()
+		require.NoError(b, err, "%s", output)
+	}
+	command := exec.CommandContext(b.within(), program, arguments...)
+	command.Dir = b.dir
+	command.Env = []string{
+		"HOME=" + b.dir, "PATH=" + os.Getenv("PATH"), "TEMPORAL_ADDRESS=" + server.FrontendHostPort(),
+		"CONNECTIONS_DIR=" + b.connectionsDir(), "ARCHIVE_URL=" + b.archiveURL, "TASK_QUEUE=" + b.queue,
+	}
+	output, err := command.CombinedOutput()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		require.NoError(b, err)
+	}
+	return command.ProcessState.ExitCode(), string(output)
+}
+
+// The commands as docs/operations.md shows them.
+func TestRetry_asAPersonTypesIt(t *testing.T) {
+	b := newBed(t)
+	b.verdict("FV/2026/11/5", 450)
+	document := b.seedReady("FV/2026/11/5", b.issued("FV/2026/11/5"))
+	id := flow.SendInvoiceID(b.connection, document.ID)
+	_, err := b.sendOne(document.ID)
+	require.Error(t, err)
+	lost := archive.RecordKey{Connection: b.connection, Direction: archive.Received, ID: "5265877635-20250826-0100001AF629-AF"}
+	for _, f := range []archive.Fact{{Kind: "found", Name: "metadata"}, {Kind: "fetched", Name: "x"}} {
+		f.At, f.Data = time.Now().Add(-30*time.Hour), json.RawMessage(`{"invoiceNumber":"FV/1","sellerName":"Drukarnia Alfa Sp. z o.o.","gross":"1230","currency":"PLN"}`)
+		_, err := b.archive.AddFact(t.Context(), lost, f)
+		require.NoError(t, err)
+	}
+	typed := func(wantCode int, arguments ...string) string {
+		t.Helper()
+		code, output := b.starter(arguments...)
+		t.Logf("$ starter %s\n%s", strings.Join(arguments, " "), output)
+		require.Equal(t, wantCode, code)
+		return output
+	}
+	b.eventually("visibility has it", func() bool { return b.report().FailedInAll == 1 })
+	status := typed(0, "status", b.connection)
+	require.Contains(t, status, "  open       "+flow.ImportID(b.connection, lost.ID)+" (Invoice FV/1 from Drukarnia Alfa Sp. z o.o., 1 230.00 PLN)\n             no document; workflow forgotten; found 30h")
+	require.Contains(t, status, "             -> you: starter retry "+flow.ImportID(b.connection, lost.ID)+"\n")
+	require.Contains(t, status, "  sent       1 rejected\n")
+
+	require.Contains(t, typed(0, "retry", id), id+": started again\n1 started again, 0 running already, 0 ended well, 0 not started\n")
+	_, err = b.awaitSend(document.ID)
+	require.NoError(t, err)
+	require.Contains(t, typed(0, "retry", id), id+": ended well, not started")
+	require.Contains(t, typed(2, "retry", flow.ReceiveID(b.connection)), "use starter up "+b.connection)
+	require.Contains(t, typed(1, "retry", id+"99"), "NOT STARTED")
+	require.Contains(t, typed(0, "retry", "--failed", b.connection), "1 started again, 0 running already")
 }
