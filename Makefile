@@ -27,6 +27,7 @@ export TEMPORAL_CLI
 
 build := tools/build.sh
 golangci_lint := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+versitygw := github.com/versity/versitygw/cmd/versitygw
 workflowcheck := go.temporal.io/sdk/contrib/tools/workflowcheck
 
 .PHONY: help
@@ -46,6 +47,7 @@ demo: binaries $(cli) ## the whole product on this machine: Temporal, simulators
 test: $(cli) ## every test; those on a Temporal server start the dev server themselves
 	@command -v xmlsec1 >/dev/null || echo 'xmlsec1 is not installed: the second opinion on signatures is skipped' >&2
 	@command -v xmllint >/dev/null || echo 'xmllint is not installed: checks against the official schemas are skipped' >&2
+	@[ -x bin/versitygw ] || command -v versitygw >/dev/null || [ -n "$$VERSITYGW" ] || echo 'versitygw is not there (make tools builds it): tests of the archive on an S3 server are skipped' >&2
 	@[ -d '$(KSEF_REFERENCE)' ] || echo 'KSEF_REFERENCE ($(KSEF_REFERENCE)) is absent: tests on official contracts and samples are skipped' >&2
 	go test -timeout 20m -parallel 6 ./...
 
@@ -97,7 +99,7 @@ fmt: bin/golangci-lint ## format every Go file
 	bin/golangci-lint fmt ./...
 
 .PHONY: tools
-tools: bin/temporal bin/golangci-lint bin/workflowcheck ## build the Temporal CLI and the linters into bin/
+tools: bin/temporal bin/golangci-lint bin/workflowcheck bin/versitygw ## build the Temporal CLI, the linters and an S3 server for tests into bin/
 
 .PHONY: clean
 clean: ## remove what was built here (Go's own caches stay)
@@ -126,3 +128,6 @@ bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 
 bin/workflowcheck: tools/lint/go.mod tools/lint/go.sum
 	@$(build) $@ tools/lint $(workflowcheck)
+
+bin/versitygw: tools/s3/go.mod tools/s3/go.sum
+	@$(build) $@ tools/s3 $(versitygw) 'the first build takes about two minutes'

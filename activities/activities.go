@@ -47,6 +47,7 @@ type TeamogyClient interface {
 	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)
 	PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error
 	ViewLag() time.Duration
+	Ping(context.Context) error
 }
 
 // Connections gives a connection's settings and clients by its name; *Clients
@@ -64,10 +65,22 @@ type Dependencies struct {
 	Secret      sessionkey.Secret
 	Now         func() time.Time // nil: time.Now
 	Logger      *slog.Logger     // nil: slog.Default()
+	Gates       *Gates           // nil: Register makes them
+
+	vain *vainLooks                                 // nil: nothing is remembered
+	wait func(context.Context, time.Duration) error // nil: real time passes
 }
 
 // base gives every activity struct the shared dependencies.
 type base struct{ Dependencies }
+
+// pause waits within an activity, or until it is to end.
+func (b *base) pause(ctx context.Context, d time.Duration) error {
+	if b.wait != nil {
+		return b.wait(ctx, d)
+	}
+	return pause(ctx, d)
+}
 
 // KSeF holds the activities towards KSeF outside sessions.
 type KSeF struct{ base }
@@ -98,6 +111,11 @@ func Register(r Registry, d Dependencies) {
 	if d.Logger == nil {
 		d.Logger = slog.Default()
 	}
+	if d.Gates == nil {
+		d.Gates = NewGates(d.Archive, d.Now, d.Logger)
+	}
+	d.Connections = &gatedConnections{d.Connections, d.Gates}
+	d.vain = &vainLooks{}
 	b := base{d}
 	r.RegisterActivity(&KSeF{b})
 	r.RegisterActivity(&Session{b})

@@ -36,6 +36,9 @@ type clientPair struct {
 	fingerprint string
 	address     string // of KSeF, and the NIP
 	ksef        *ksef.Client
+	credentials ksef.Credentials // that ksef logs in with
+	newer       *newCredentials  // that the settings have since; nil: none
+	prober      *ksef.Client     // of a probe that KSeF has not decided yet
 	teamogy     *teamogy.Client
 }
 
@@ -83,10 +86,14 @@ func (c *Clients) KSeF(ctx context.Context, name string) (KSeFClient, *connectio
 	if err != nil {
 		return nil, nil, err
 	}
+	c.tryNewer(ctx, pair, settings, false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if pair.ksef == nil {
-		if pair.ksef, err = c.makeKSeF(settings); err != nil {
+		if pair.credentials, err = credentialsOf(settings, c.now()); err != nil {
+			return nil, nil, fmt.Errorf("connection %s: %w", name, err)
+		}
+		if pair.ksef, err = c.makeKSeF(settings, pair.credentials); err != nil {
 			return nil, nil, fmt.Errorf("connection %s: %w", name, err)
 		}
 	}
@@ -135,8 +142,10 @@ func (c *Clients) pair(ctx context.Context, name string) (*clientPair, *connecti
 	if before != nil && before.ksef != nil && before.address == pair.address {
 		// The same quota goes on being counted; only the certificate may be new.
 		if credentials, err := credentialsOf(settings, c.now()); err == nil {
-			before.ksef.SetCredentials(credentials)
-			pair.ksef = before.ksef
+			pair.ksef, pair.credentials = before.ksef, before.credentials
+			if !sameCredentials(credentials, before.credentials) {
+				pair.newer = &newCredentials{credentials: credentials}
+			}
 		}
 	}
 	c.made[name] = pair
@@ -158,14 +167,10 @@ func bindingOf(c *connection.Connection) archive.Binding {
 	return archive.Binding{Environment: c.KSeFEnvironment, NIP: c.NIP, TeamogyHost: host, Unit: c.TeamogyUnit}
 }
 
-func (c *Clients) makeKSeF(s *connection.Connection) (*ksef.Client, error) {
-	credentials, err := credentialsOf(s, c.now())
-	if err != nil {
-		return nil, err
-	}
+func (c *Clients) makeKSeF(s *connection.Connection, credentials ksef.Credentials) (*ksef.Client, error) {
 	return ksef.New(ksef.Options{
 		BaseURL: ksefAddress(s), NIP: s.NIP, Credentials: credentials, Now: c.now, TimeScale: s.TimeScale,
-		Logger: c.logger.With("connection", s.Name),
+		BeforePost: mayAct, Logger: c.logger.With("connection", s.Name),
 	})
 }
 
@@ -176,7 +181,8 @@ func (c *Clients) makeTeamogy(s *connection.Connection) (*teamogy.Client, error)
 	}
 	return teamogy.New(teamogy.Options{
 		BaseURL: s.TeamogyURL, Unit: s.TeamogyUnit, APIKey: s.TeamogyAPIKey.Reveal(), Fields: fields,
-		Bucket: c.buckets.For(s.TeamogyURL, s.TeamogyRequestsPerMinute, s.TimeScale, c.now),
-		Now:    c.now, TimeScale: s.TimeScale, Logger: c.logger.With("connection", s.Name),
+		Bucket:      c.buckets.For(s.TeamogyURL, s.TeamogyRequestsPerMinute, s.TimeScale, c.now),
+		BeforeWrite: mayAct,
+		Now:         c.now, TimeScale: s.TimeScale, Logger: c.logger.With("connection", s.Name),
 	})
 }

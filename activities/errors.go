@@ -19,7 +19,7 @@ import (
 // classify is the one place that maps the errors of the packages below to an
 // error type of flow, and with it to a class.
 func classify(err error) *problem {
-	p := &problem{Text: err.Error(), cause: err}
+	p := &problem{Text: err.Error(), cause: err, gate: metGate(err)}
 	p.Type, p.After = typeOf(err)
 	return p
 }
@@ -33,7 +33,6 @@ func typeOf(err error) (string, time.Duration) {
 		invalid        *connection.Errors
 		bindingChanged *archive.BindingChangedError
 		receiverTaken  *archive.ReceiverTakenError
-		corrupt        *archive.CorruptError
 		fromTeamogy    *teamogy.Error
 	)
 	fromKSeF, isKSeF := ksef.AsError(err)
@@ -62,7 +61,9 @@ func typeOf(err error) (string, time.Duration) {
 		return typeOfKSeF(fromKSeF), fromKSeF.RetryAfter
 	case errors.As(err, &fromTeamogy):
 		return typeOfTeamogy(fromTeamogy), fromTeamogy.RetryAfter
-	case errors.As(err, &corrupt), errors.Is(err, archive.ErrNotFound), errors.Is(err, archive.ErrExists):
+	case damaged(err):
+		return flow.ErrArchiveDamaged, 0
+	case errors.Is(err, archive.ErrExists):
 		return flow.ErrArchiveUnavailable, 0
 	case isTemporal(err):
 		return flow.ErrTemporalBusy, 0
@@ -132,11 +133,22 @@ func notFound(err error) bool {
 	return errors.As(err, &failure) && failure.Kind == teamogy.NotFound
 }
 
+// damaged tells whether something in the archive is not what was once written,
+// or not there any more: what a record points to is never absent otherwise.
+func damaged(err error) bool {
+	var corrupt *archive.CorruptError
+	return errors.As(err, &corrupt) || errors.Is(err, archive.ErrNotFound)
+}
+
 // archiving wraps an error of the archive, so that it is told apart from the
 // errors of what is kept there.
 func archiving(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &problem{Type: flow.ErrArchiveUnavailable, Text: fmt.Sprintf("%s: %v", what, err), cause: err}
+	p := &problem{Type: flow.ErrArchiveUnavailable, Text: fmt.Sprintf("%s: %v", what, err), cause: err}
+	if damaged(err) {
+		p.Type = flow.ErrArchiveDamaged
+	}
+	return p
 }

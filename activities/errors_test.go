@@ -108,8 +108,9 @@ var errorCases = []struct {
 	{"binding changed", &archive.BindingChangedError{Connection: "acme"}, flow.ErrBindingChanged},
 	{"receiver taken", &archive.ReceiverTakenError{NIP: "5265877635"}, flow.ErrReceiverTaken},
 
-	{"archive: damaged", &archive.CorruptError{Key: "documents/ab", Reason: "wrong hash"}, flow.ErrArchiveUnavailable},
-	{"archive: not there", fmt.Errorf("read: %w", archive.ErrNotFound), flow.ErrArchiveUnavailable},
+	{"archive: damaged", &archive.CorruptError{Key: "documents/ab", Reason: "wrong hash"}, flow.ErrArchiveDamaged},
+	{"archive: damaged, while something was done", archiving("read the record", fmt.Errorf("x: %w", &archive.CorruptError{Key: "records/a"})), flow.ErrArchiveDamaged},
+	{"archive: not there", fmt.Errorf("read: %w", archive.ErrNotFound), flow.ErrArchiveDamaged},
 	{"archive: there already", archive.ErrExists, flow.ErrArchiveUnavailable},
 	{"archive: disk full", archiving("keep the XML", errors.New("no space left on device")), flow.ErrArchiveUnavailable},
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -19,6 +20,7 @@ type problem struct {
 	Text  string
 	After time.Duration // try again not before; 0: by the usual growing delay
 	cause error
+	gate  bool // a closed gate was met; After is exactly when to come again
 }
 
 func (p *problem) Error() string { return p.Text }
@@ -35,14 +37,46 @@ func (b *base) failed(ctx context.Context, connection string, err *error) {
 	if *err == nil || errors.Is(*err, activity.ErrResultPending) {
 		return
 	}
-	scale := 1.0
+	if metGate(*err) {
+		noteGate(ctx)
+	}
+	*err = asFailureSpread(ctx, *err, triesOf(ctx), b.scaleOf(ctx, connection), rand.Float64()/4)
+}
+
+// scaleOf is a connection's time scale; if that cannot be read, what it was last.
+func (b *base) scaleOf(ctx context.Context, connection string) float64 {
 	if b.Connections != nil {
-		if c, e := b.Connections.Settings(ctx, connection); e == nil && c != nil {
-			scale = c.TimeScale
+		if c, err := b.Connections.Settings(ctx, connection); err == nil && c != nil {
+			return c.TimeScale
 		}
 	}
-	*err = asFailure(ctx, *err, attemptOf(ctx), scale)
+	return b.Gates.scaleOf(connection)
 }
+
+// metDetails are kept by Temporal from one attempt to the next, as details of
+// a heartbeat.
+type metDetails struct {
+	MetGate int `json:"metGate"` // attempts that only met a closed gate
+}
+
+func metOf(ctx context.Context) int {
+	var met metDetails
+	if !activity.IsActivity(ctx) || !activity.HasHeartbeatDetails(ctx) || activity.GetHeartbeatDetails(ctx, &met) != nil {
+		return 0
+	}
+	return met.MetGate
+}
+
+// noteGate notes that this attempt only met a closed gate.
+func noteGate(ctx context.Context) {
+	if activity.IsActivity(ctx) {
+		activity.RecordHeartbeat(ctx, metDetails{metOf(ctx) + 1})
+	}
+}
+
+// triesOf counts the attempts of an activity without those that only met a
+// closed gate: the first one is 1. Whatever gives up after so many goes by it.
+func triesOf(ctx context.Context) int { return max(1, attemptOf(ctx)-metOf(ctx)) }
 
 func attemptOf(ctx context.Context) int {
 	if activity.IsActivity(ctx) {
@@ -68,11 +102,20 @@ func leaveBehind(ctx context.Context, err error) bool {
 	if forAll(err) {
 		tries = outageTries
 	}
-	return attemptOf(ctx) >= tries
+	return triesOf(ctx) >= tries
 }
 
 // asFailure is failed without its surroundings.
 func asFailure(ctx context.Context, err error, attempt int, timeScale float64) error {
+	return asFailureSpread(ctx, err, attempt, timeScale, 0)
+}
+
+// asFailureSpread makes the delay after a configuration error longer by a part
+// of it: what fails for all invoices at once should not come back at once.
+func asFailureSpread(ctx context.Context, err error, attempt int, timeScale, part float64) error {
+	if errors.Is(context.Cause(ctx), errLeaseLost) {
+		err = errLeaseLost
+	}
 	var typed *temporal.ApplicationError
 	var canceled *temporal.CanceledError
 	if errors.As(err, &typed) || errors.As(err, &canceled) {
@@ -89,12 +132,25 @@ func asFailure(ctx context.Context, err error, attempt int, timeScale float64) e
 	}
 	if !options.NonRetryable {
 		options.NextRetryDelay = retryDelay(p, attempt, timeScale)
+		if row.Class == flow.Configuration && !p.gate {
+			options.NextRetryDelay += time.Duration(float64(options.NextRetryDelay) * part)
+		}
 	}
 	switch p.Type {
 	case flow.ErrKSeFNotYet, flow.ErrKSeFQuota, flow.ErrTeamogyQuota:
 		options.Category = temporal.ApplicationErrorCategoryBenign
 	}
 	return temporal.NewApplicationErrorWithOptions(p.Text+" - What to do: "+row.Remedy, row.Type, options)
+}
+
+// ofTheSettings tells whether an error was found before any call, in the
+// connection's own files and its binding.
+func ofTheSettings(err error) bool {
+	switch classify(err).Type {
+	case flow.ErrConnectionUnknown, flow.ErrConnectionInvalid, flow.ErrBindingChanged, flow.ErrReceiverTaken, flow.ErrKSeFCredentials, flow.ErrSecretUnusable:
+		return true
+	}
+	return false
 }
 
 const (
@@ -105,6 +161,9 @@ const (
 // retryDelay doubles from a second to five minutes, in the connection's time
 // scale. What a server asks for by Retry-After is real time, and is kept.
 func retryDelay(p *problem, attempt int, timeScale float64) time.Duration {
+	if p.gate {
+		return max(p.After, 10*time.Millisecond)
+	}
 	delay := longestDelay
 	if shift := attempt - 1; shift < 9 {
 		delay = min(firstDelay<<max(0, shift), longestDelay)

@@ -39,7 +39,12 @@ type fakeKSeF struct {
 	closed   []string
 	closeErr error
 	metadata func(ksef.MetadataQuery) (ksef.MetadataPage, error)
-	forgot   int // the public keys
+	download map[string]string // XML by KSeF number
+	forgot   int               // the public keys
+	states   int               // requests for a session's status
+	onState  func(n int, session string) (ksef.SessionStatus, error)
+	onList   func(n int, session string) []ksef.InvoiceStatus
+	queries  int // metadata queries
 }
 
 func (f *fakeKSeF) ForgetPublicKeys() { f.forgot++ }
@@ -62,10 +67,17 @@ func (f *fakeKSeF) SessionInvoices(_ context.Context, session string) ([]ksef.In
 		f.asked = map[string]int{}
 	}
 	f.asked[session]++
+	if f.onList != nil {
+		return f.onList(f.asked[session]-1, session), f.listErr[session]
+	}
 	return f.lists[session], f.listErr[session]
 }
 
 func (f *fakeKSeF) SessionStatus(_ context.Context, session string) (ksef.SessionStatus, error) {
+	f.states++
+	if f.onState != nil {
+		return f.onState(f.states-1, session)
+	}
 	return f.status[session], nil
 }
 
@@ -75,7 +87,33 @@ func (f *fakeKSeF) CloseOnlineSession(_ context.Context, session string) error {
 }
 
 func (f *fakeKSeF) QueryMetadata(_ context.Context, q ksef.MetadataQuery) (ksef.MetadataPage, error) {
+	f.queries++
 	return f.metadata(q)
+}
+
+func (f *fakeKSeF) DownloadInvoice(_ context.Context, number, _ string) ([]byte, error) {
+	if xml, there := f.download[number]; there {
+		return []byte(xml), nil
+	}
+	return nil, &ksef.Error{Operation: "download", Kind: ksef.KindNotYet, Codes: []ksef.Code{{Code: ksef.CodeInvoiceNotYet}}}
+}
+
+// movableClock is a clock that moves only when somebody waits.
+type movableClock struct {
+	now    time.Time
+	pauses []time.Duration
+}
+
+// stopClock gives activities a clock that moves only when they wait.
+func stopClock(b *base) *movableClock {
+	c := &movableClock{now: someDay}
+	b.Now = func() time.Time { return c.now }
+	b.wait = func(_ context.Context, d time.Duration) error {
+		c.pauses = append(c.pauses, d)
+		c.now = c.now.Add(d)
+		return nil
+	}
+	return c
 }
 
 // fakeConnections is one connection with fakes behind it.

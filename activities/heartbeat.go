@@ -13,7 +13,8 @@ import (
 const beatEvery = 3 * time.Second
 
 // Heartbeats beats for every activity that has a heartbeat time-out, so that
-// the server notices a dead worker within seconds. Transmit has none: it is
+// the server notices a dead worker within seconds, and a worker that was only
+// frozen notices that it may have been taken for dead (lease). Transmit has none: it is
 // completed from outside.
 type Heartbeats struct {
 	interceptor.WorkerInterceptorBase
@@ -33,6 +34,13 @@ type beatingActivity struct {
 // ExecuteActivity implements interceptor.ActivityInboundInterceptor.
 func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	if activity.GetInfo(ctx).HeartbeatTimeout > 0 {
+		var right *lease
+		ctx, right = withLease(ctx, time.Now)
+		defer right.lost(nil)
+		var met []any // is kept for the next attempt
+		if n := metOf(ctx); n > 0 {
+			met = append(met, metDetails{n})
+		}
 		done := make(chan struct{})
 		defer close(done)
 		go func() {
@@ -45,7 +53,10 @@ func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.E
 				case <-ctx.Done():
 					return
 				case <-ticker.C:
-					activity.RecordHeartbeat(ctx)
+					if right.beat() != nil {
+						return
+					}
+					activity.RecordHeartbeat(ctx, met...)
 				}
 			}
 		}()

@@ -263,9 +263,9 @@ func (k *KSeF) FetchUPO(ctx context.Context, in flow.RecordNumberInput) (out flo
 	upo, err := k.upo(ctx, client, in.Answer)
 	if failure, is := ksef.AsError(err); is {
 		switch {
-		case in.Answer.Adopted && outOfReach(failure, attemptOf(ctx)):
+		case in.Answer.Adopted && outOfReach(failure, triesOf(ctx)):
 			return flow.UPO{Reason: "the invoice was accepted in a session that this login may not read"}, nil
-		case failure.Kind == ksef.KindRejected && !failure.Has(ksef.CodeNoUPO) && attemptOf(ctx) >= noUPOAfter:
+		case failure.Kind == ksef.KindRejected && !failure.Has(ksef.CodeNoUPO) && triesOf(ctx) >= noUPOAfter:
 			// A reference that a person has typed may be wrong.
 			return flow.UPO{Reason: fmt.Sprintf("KSeF finds no confirmation under these references: %v", failure)}, nil
 		}

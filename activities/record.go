@@ -1,8 +1,10 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -21,6 +23,7 @@ const (
 	factCreating     = "creating"      // about to create the purchase invoice in Teamogy
 	factCreated      = "created"       // the purchase invoice exists in Teamogy
 	factSubmitted    = "submitted"     // about to be sent in a KSeF session
+	factSentAgain    = "sent-again"    // about to be sent a second time in the same session
 	factTaken        = "taken"         // KSeF has taken it for processing
 	factAccepted     = "accepted"      // KSeF has given a number
 	factRejected     = "rejected"      // KSeF or the local check has rejected it
@@ -70,6 +73,7 @@ type sentRecord struct {
 	Fetched     []fetchedFact
 	Accepted    *flow.Transmitted
 	Submissions []sessionFact // in order
+	SentAgain   []sessionFact
 	Taken       []sessionFact
 	Ends        []ending
 	Withdrawn   []writtenFact
@@ -111,7 +115,7 @@ func (b *base) sentRecord(ctx context.Context, connection string, documentID int
 	r := &sentRecord{}
 	for _, f := range facts {
 		if err := r.fold(f); err != nil {
-			return nil, fmt.Errorf("record of document %d, fact %s %s: %w", documentID, f.Kind, f.Name, err)
+			return nil, sentKey(connection, documentID).Damaged(f)
 		}
 	}
 	return r, nil
@@ -123,6 +127,8 @@ func (r *sentRecord) fold(f archive.Fact) error {
 		return appended(&r.Fetched, f.Data)
 	case factSubmitted:
 		return appended(&r.Submissions, f.Data)
+	case factSentAgain:
+		return appended(&r.SentAgain, f.Data)
 	case factTaken:
 		return appended(&r.Taken, f.Data)
 	case factAccepted:
@@ -130,7 +136,9 @@ func (r *sentRecord) fold(f archive.Fact) error {
 			return nil // the first one counts
 		}
 		r.Accepted = &flow.Transmitted{}
-		return json.Unmarshal(f.Data, r.Accepted)
+		if err := json.Unmarshal(f.Data, r.Accepted); err != nil || r.Accepted.SHA256 == "" {
+			return cmp.Or(err, errSaysNothing)
+		}
 	case factRejected, factBlocked, factNotProcessed:
 		e := ending{Kind: f.Kind, Day: dayInWarsaw(f.At)}
 		if err := json.Unmarshal(f.Data, &e.sessionFact); err != nil {
@@ -147,6 +155,9 @@ func (r *sentRecord) fold(f archive.Fact) error {
 	}
 	return nil // a fact of a newer version
 }
+
+// errSaysNothing is for a fact whose data lacks what it is there for.
+var errSaysNothing = errors.New("it lacks what it is about")
 
 func appended[T any](to *[]T, data json.RawMessage) error {
 	var v T
@@ -178,12 +189,24 @@ func issuedOtherwise(a *flow.Transmitted) string {
 	return fmt.Sprintf("the document was changed after it had been sent: KSeF has accepted its earlier content as %s", a.KSeFNumber)
 }
 
-// unsettledOther is a submission of other bytes of the same document that has
-// no end yet: before anything else of the document is sent, its fate must be
-// known.
-func (r *sentRecord) unsettledOther(sha256 string) *sessionFact {
+// posts counts the POSTs of bytes into a session that the record has announced.
+func (r *sentRecord) posts(session, sha256 string) int {
+	here := func(f sessionFact) bool { return f.Session == session && f.SHA256 == sha256 }
+	switch {
+	case slices.ContainsFunc(r.SentAgain, here):
+		return 2
+	case slices.ContainsFunc(r.Submissions, here):
+		return 1
+	}
+	return 0
+}
+
+// unsettledOther is a submission of another content of the same document that
+// has no end yet: before anything else of the document is sent, its fate must
+// be known.
+func (r *sentRecord) unsettledOther(sha256 string, alike ...string) *sessionFact {
 	for i := range r.Submissions {
-		if s := &r.Submissions[i]; s.SHA256 != sha256 && r.endOf(s) == nil && (r.Accepted == nil || r.Accepted.SHA256 != s.SHA256) {
+		if s := &r.Submissions[i]; s.SHA256 != sha256 && !slices.Contains(alike, s.SHA256) && r.endOf(s) == nil && (r.Accepted == nil || r.Accepted.SHA256 != s.SHA256) {
 			return s
 		}
 	}
@@ -199,33 +222,50 @@ func (r *sentRecord) everRefused() bool {
 type outcome struct {
 	Accepted *flow.Transmitted
 	End      *ending      // of this run's newest submission
-	Open     *sessionFact // the newest submission of these bytes without an end
+	Open     *sessionFact // the newest submission of this content without an end
 	Taken    bool         // KSeF has answered for Open
+	Last     *sessionFact // the newest submission of this content on which KSeF has not decided
 }
 
-// outcomeOf folds the record for one run's hand-over: an acceptance counts
-// for ever, a rejection only within the run that submitted it, because a
-// person may have asked to try again.
-func (r *sentRecord) outcomeOf(sha256, runID string) outcome {
-	if r.Accepted != nil && r.Accepted.SHA256 == sha256 {
-		return outcome{Accepted: r.Accepted}
+// outcomeOf folds the record for one run's hand-over, with the hashes that are
+// alike to its own: an acceptance counts for ever, a rejection only within the
+// run that submitted it, because a person may have asked to try again.
+func (r *sentRecord) outcomeOf(sha256, runID string, alike ...string) outcome {
+	is := func(hash string) bool { return hash == sha256 || slices.Contains(alike, hash) }
+	if r.Accepted != nil && is(r.Accepted.SHA256) {
+		return outcome{Accepted: handedOverAs(r.Accepted, sha256)}
 	}
 	var o outcome
 	for i := range r.Submissions {
 		s := &r.Submissions[i]
-		if s.SHA256 != sha256 {
+		if !is(s.SHA256) {
 			continue
 		}
-		if end := r.endOf(s); end == nil {
+		end := r.endOf(s)
+		if o.Last = s; end != nil && end.Kind == factRejected {
+			o.Last = nil
+		}
+		if end == nil {
 			o.Open, o.End = s, nil
-			o.Taken = slices.ContainsFunc(r.Taken, func(t sessionFact) bool { return t.Session == s.Session && t.SHA256 == sha256 })
+			o.Taken = slices.ContainsFunc(r.Taken, func(t sessionFact) bool { return t.Session == s.Session && t.SHA256 == s.SHA256 })
 		} else if s.RunID == runID {
 			o.Open, o.End = nil, end
-		} else if o.Open != nil && o.Open.Session == s.Session {
+		} else if o.Open != nil && o.Open.Session == s.Session && o.Open.SHA256 == s.SHA256 {
 			o.Open = nil
 		}
 	}
 	return o
+}
+
+// handedOverAs is an acceptance as the answer to a hand-over whose XML was
+// perhaps rendered at another time.
+func handedOverAs(accepted *flow.Transmitted, sha256 string) *flow.Transmitted {
+	if accepted.SHA256 == sha256 {
+		return accepted
+	}
+	answer := *accepted
+	answer.HandedOver = sha256
+	return &answer
 }
 
 func (r *sentRecord) endOf(s *sessionFact) *ending {
@@ -280,10 +320,12 @@ func (b *base) receivedRecord(ctx context.Context, connection, ksefNumber string
 			}
 		case factCreated:
 			r.Created = &createdFact{}
-			err = json.Unmarshal(f.Data, r.Created)
+			if err = json.Unmarshal(f.Data, r.Created); err == nil && r.Created.DocumentID == 0 {
+				err = errSaysNothing
+			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("record of %s, fact %s: %w", ksefNumber, f.Kind, err)
+			return nil, receivedKey(connection, ksefNumber).Damaged(f)
 		}
 	}
 	return r, nil

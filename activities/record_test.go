@@ -221,9 +221,21 @@ func TestRefused_knowsRejectedAndWithdrawnContentOnly(t *testing.T) {
 	require.False(t, r.refused("", time.Time{}))
 }
 
+// A fact that says something else than its kind, or nothing, is damage that a
+// person mends; the record is not folded without it.
 func TestRecord_saysWhichFactCannotBeRead(t *testing.T) {
-	b := testBase(t, nil)
-	require.NoError(t, b.note(t.Context(), sentKey("acme", 7), factAccepted, "x", "no object"))
-	_, err := b.sentRecord(t.Context(), "acme", 7)
-	require.ErrorContains(t, err, "record of document 7, fact accepted x")
+	for name, data := range map[string]any{"no object": "text", "another object": map[string]any{"sha256": 7}, "nothing": nil, "an empty object": map[string]any{}} {
+		t.Run(name, func(t *testing.T) {
+			b := testBase(t, nil)
+			require.NoError(t, b.note(t.Context(), sentKey("acme", 7), factAccepted, "x", data))
+			_, err := b.sentRecord(t.Context(), "acme", 7)
+			require.ErrorContains(t, err, "records/acme/sent/7/accepted--x.json is damaged")
+			require.Equal(t, flow.ErrArchiveDamaged, classify(err).Type)
+
+			require.NoError(t, b.note(t.Context(), receivedKey("acme", "K"), factCreated, "document", map[string]any{"documentId": data}))
+			_, err = b.receivedRecord(t.Context(), "acme", "K")
+			require.ErrorContains(t, err, "records/acme/received/K/created--document.json is damaged")
+			require.Equal(t, flow.ErrArchiveDamaged, classify(err).Type)
+		})
+	}
 }

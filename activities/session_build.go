@@ -29,7 +29,7 @@ type planItem struct {
 // for any more is dropped, and the rest is to be sent.
 func (s *Session) BuildSession(ctx context.Context, in flow.BuildInput) (out flow.Built, err error) {
 	defer s.failed(ctx, in.Connection, &err)
-	client, _, err := s.Connections.KSeF(ctx, in.Connection)
+	client, c, err := s.Connections.KSeF(ctx, in.Connection)
 	if err != nil {
 		return out, err
 	}
@@ -38,12 +38,12 @@ func (s *Session) BuildSession(ctx context.Context, in flow.BuildInput) (out flo
 		return out, err
 	}
 	plan := make([]planItem, len(items))
-	seen := sessionLists{client: client, lists: map[string][]ksef.InvoiceStatus{}}
+	seen := s.listsOf(client, c.TimeScale)
 	var last error
 	for i, item := range items {
-		plan[i].HandOver = item
 		out.Documents = append(out.Documents, item.DocumentID)
-		what, session, err := s.sort(ctx, in.Connection, item, &seen)
+		what, planned, err := s.sort(ctx, in.Connection, item, seen)
+		plan[i] = planned
 		if err != nil {
 			// No invoice may hold the others up: this one comes again later.
 			s.Logger.WarnContext(ctx, "an invoice could not be looked after before its session; it comes again",
@@ -54,7 +54,6 @@ func (s *Session) BuildSession(ctx context.Context, in flow.BuildInput) (out flo
 		case decided:
 			out.Decided = append(out.Decided, i)
 		case watched:
-			plan[i].Session = session
 			out.Watch = append(out.Watch, i)
 		case dropped:
 			out.Dropped = append(out.Dropped, i)
@@ -65,7 +64,7 @@ func (s *Session) BuildSession(ctx context.Context, in flow.BuildInput) (out flo
 			out.Send = append(out.Send, i)
 		}
 	}
-	if last != nil && len(out.Unclear) == len(items) && !leaveBehind(ctx, last) {
+	if last != nil && len(out.Unclear) == len(items) && classify(last).Type != flow.ErrKSeFNotYet && !leaveBehind(ctx, last) {
 		return out, last // it is not one invoice, it is all of them
 	}
 	list, err := s.Archive.PutList(ctx, plan, len(plan))
@@ -83,58 +82,79 @@ const (
 	unclear
 )
 
-// sort finds out what to do with one hand-over. It looks at KSeF before
-// anything is sent a second time.
-func (s *Session) sort(ctx context.Context, connection string, item flow.HandOver, seen *sessionLists) (fate, string, error) {
+// sort finds out what to do with one hand-over, and with which bytes.
+func (s *Session) sort(ctx context.Context, connection string, item flow.HandOver, seen *sessionLists) (fate, planItem, error) {
+	what, planned, err := s.fateOf(ctx, connection, item, seen)
+	if what != toSend || err != nil {
+		return what, planned, err
+	}
+	if wanted, err := s.stillWanted(ctx, item); !wanted || err != nil {
+		return dropped, planned, err
+	}
+	return toSend, planned, nil
+}
+
+// fateOf is sort without asking whether anybody still waits. It looks at KSeF
+// before anything is sent a second time. Of a content that was sent
+// before and that KSeF has not judged, the same bytes are sent again, even if
+// Teamogy has rendered the XML anew since.
+func (s *Session) fateOf(ctx context.Context, connection string, item flow.HandOver, seen *sessionLists) (fate, planItem, error) {
+	planned := planItem{HandOver: item}
 	record, err := s.sentRecord(ctx, connection, item.DocumentID)
 	if err != nil {
-		return unclear, "", archiving("read the record", err)
+		return unclear, planned, archiving("read the record", err)
 	}
-	known := record.outcomeOf(item.SHA256, item.RunID)
+	known, alike, err := s.known(ctx, record, item)
+	if err != nil {
+		return unclear, planned, err
+	}
 	if known.Accepted != nil || known.End != nil && known.End.Kind == factRejected {
-		return decided, "", nil
+		return decided, planned, nil
+	}
+	if known.Last != nil {
+		planned.SHA256 = known.Last.SHA256
 	}
 	if known.Open != nil {
 		// It was sent before and nothing is known since: its answer may be lost.
-		earlier := known.Open.Session
-		status, err := seen.find(ctx, earlier, item.SHA256, known.Taken)
+		earlier := *known.Open
+		status, err := seen.find(ctx, earlier.Session, earlier.SHA256, known.Taken)
 		if err != nil {
-			return unclear, "", err
+			return unclear, planned, err
 		}
 		if status != nil {
 			// This run takes the earlier submission over as its own.
-			return watched, earlier, s.noteSubmitted(ctx, connection, item, earlier)
+			planned.Session, planned.SHA256 = earlier.Session, earlier.SHA256
+			return watched, planned, s.noteSubmitted(ctx, connection, planned.HandOver, earlier.Session)
 		}
 	}
-	if other := record.unsettledOther(item.SHA256); other != nil {
+	if other := record.unsettledOther(item.SHA256, alike...); other != nil {
 		if settled, err := s.settleOther(ctx, connection, item, *other, seen); !settled || err != nil {
-			return unclear, "", err
+			return unclear, planned, err
 		}
 		if record, err = s.sentRecord(ctx, connection, item.DocumentID); err != nil {
-			return unclear, "", archiving("read the record", err)
+			return unclear, planned, archiving("read the record", err)
 		}
 	}
 	if a := record.Accepted; a != nil {
 		// The document was changed after it had been sent, and that was accepted.
 		if err := s.noteSubmitted(ctx, connection, item, a.SessionReference); err != nil {
-			return unclear, "", err
+			return unclear, planned, err
 		}
-		return decided, "", s.noteEnd(ctx, connection, item, a.SessionReference, factRejected, sessionFact{
+		return decided, planned, s.noteEnd(ctx, connection, item, a.SessionReference, factRejected, sessionFact{
 			Type: flow.ErrIssuedOtherwise, Text: issuedOtherwise(a),
 		})
 	}
-	wanted, err := s.stillWanted(ctx, item)
-	if !wanted || err != nil {
-		return dropped, "", err
-	}
-	return toSend, "", nil
+	return toSend, planned, nil
 }
 
-// settleOther finds out what became of other bytes of the same document, and
-// records it. It is not settled while KSeF is deciding.
+// settleOther finds out what became of another content of the same document,
+// and records it. It is not settled while KSeF is deciding.
 func (s *Session) settleOther(ctx context.Context, connection string, item flow.HandOver, other sessionFact, seen *sessionLists) (bool, error) {
 	earlier := item
 	earlier.SHA256, earlier.RunID = other.SHA256, other.RunID
+	if _, err := seen.find(ctx, other.Session, other.SHA256, true); err != nil {
+		return false, err
+	}
 	list, err := seen.list(ctx, other.Session)
 	if err != nil {
 		return false, err
@@ -142,11 +162,6 @@ func (s *Session) settleOther(ctx context.Context, connection string, item flow.
 	status, err := seen.status(ctx, other.Session)
 	if err != nil {
 		return false, err
-	}
-	if bestMatch(list, other.SHA256) == nil && status.Code < ksef.StatusDone {
-		if err := closeSession(ctx, seen.client, other.Session); err != nil {
-			return false, err
-		}
 	}
 	end, err := s.collect(ctx, seen.client, connection, earlier, other.Session, list, status)
 	return end != endOpen, err
@@ -191,70 +206,6 @@ func (s *Session) noteSubmitted(ctx context.Context, connection string, item flo
 	return archiving("record the submission", s.note(ctx, sentKey(connection, item.DocumentID), factSubmitted,
 		submissionName(reference, item.SHA256, item.RunID),
 		sessionFact{SHA256: item.SHA256, Session: reference, RunID: item.RunID}))
-}
-
-// sessionLists reads the invoice lists of KSeF sessions once each.
-type sessionLists struct {
-	client KSeFClient
-	lists  map[string][]ksef.InvoiceStatus
-}
-
-// list reads a session's invoices. A session that KSeF does not know, does not
-// show us any more or has forgotten is an empty one: what was sent in it is
-// sent again, and if it had been accepted KSeF calls it a duplicate, which is
-// resolved by its hash.
-func (l *sessionLists) list(ctx context.Context, session string) ([]ksef.InvoiceStatus, error) {
-	if list, there := l.lists[session]; there {
-		return list, nil
-	}
-	list, err := l.client.SessionInvoices(ctx, session)
-	if err != nil && !beyondReach(err) {
-		return nil, err
-	}
-	l.lists[session] = list
-	return list, nil
-}
-
-// status reads a session's state; one beyond reach has ended.
-func (l *sessionLists) status(ctx context.Context, session string) (ksef.SessionStatus, error) {
-	status, err := l.client.SessionStatus(ctx, session)
-	if beyondReach(err) {
-		return ksef.SessionStatus{Code: 500, Description: "the session cannot be read any more"}, nil
-	}
-	return status, err
-}
-
-// beyondReach tells whether KSeF will not show a session to us.
-func beyondReach(err error) bool {
-	failure, is := ksef.AsError(err)
-	return is && (failure.Has(ksef.CodeSessionNotFound) || failure.Kind == ksef.KindGone ||
-		failure.Kind == ksef.KindForbidden && failure.ReasonCode == "insufficient-resource-access")
-}
-
-// find seeks an invoice by its hash in a session. It is nil when KSeF has not
-// taken it, which is certain once the session has ended.
-func (l *sessionLists) find(ctx context.Context, session, sha256 string, taken bool) (*ksef.InvoiceStatus, error) {
-	list, err := l.list(ctx, session)
-	if err != nil {
-		return nil, err
-	}
-	if found := bestMatch(list, sha256); found != nil {
-		return found, nil
-	}
-	status, err := l.status(ctx, session)
-	if err != nil {
-		return nil, err
-	}
-	if taken && status.Code < ksef.StatusDone {
-		return nil, newProblem(flow.ErrKSeFNotYet, "KSeF has taken the invoice in session %s but does not list it yet", session)
-	}
-	if status.Code == ksef.StatusOpen {
-		// Nobody will send into it any more: close it, so that it ends.
-		if err := closeSession(ctx, l.client, session); err != nil {
-			return nil, err
-		}
-	}
-	return nil, nil
 }
 
 // bestMatch picks the entry of these bytes: the same bytes may stand there

@@ -92,7 +92,10 @@ func (b *base) answer(ctx context.Context, connection string, item flow.HandOver
 	if err != nil {
 		return nil, false, archiving("read the record", err)
 	}
-	known := record.outcomeOf(item.SHA256, item.RunID)
+	known, _, err := b.known(ctx, record, item)
+	if err != nil {
+		return nil, false, err
+	}
 	answer = &flow.Answer{DocumentID: item.DocumentID, SHA256: item.SHA256, RunID: item.RunID}
 	var result any
 	var failure error

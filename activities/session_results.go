@@ -11,21 +11,36 @@ import (
 )
 
 const (
-	// firstLook is the pause before KSeF is asked for the first time; it grows
-	// by half until longestLook, and after closeWatch until laterLook, so that
-	// many waiting sessions stay within the quota of status requests.
+	// firstLook is the shortest pause before KSeF is asked. It grows with the
+	// time that the session has been waited for, up to longestLook; after
+	// closeWatch it is laterLook, and after dayWatch rarestLook, so that many
+	// sessions that wait for days stay within the quota of status requests.
 	firstLook   = time.Second
 	longestLook = 2 * time.Minute
 	closeWatch  = 30 * time.Minute
 	laterLook   = 10 * time.Minute
+	dayWatch    = 24 * time.Hour
+	rarestLook  = time.Hour
 	// lookFor is how long one attempt of AwaitSession waits without news.
 	lookFor = time.Hour
 )
 
+// untilNextLook is the pause before KSeF is asked again about a session that
+// has been waited for this long.
+func untilNextLook(waited time.Duration) time.Duration {
+	switch {
+	case waited < closeWatch:
+		return min(max(waited/2, firstLook), longestLook)
+	case waited < dayWatch:
+		return laterLook
+	}
+	return rarestLook
+}
+
 // AwaitSession waits until KSeF has decided on more of the undecided invoices,
 // or a session of theirs has ended. It returns within the hour, also without
 // news. It asks for the session's counters only, which have a quota of their
-// own.
+// own. A session that could not be closed is closed here, now and then.
 func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flow.Awaited, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	client, c, err := s.Connections.KSeF(ctx, in.Connection)
@@ -37,23 +52,24 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 		return out, err
 	}
 	undecided := bySession(plan, in)
-	seen := sessionLists{client: client}
-	began, look := s.Now(), firstLook
-	for s.Now().Sub(began) < flow.Scaled(lookFor, c.TimeScale) {
-		if err := pause(ctx, flow.Scaled(look, c.TimeScale)); err != nil {
+	seen := s.listsOf(client, c.TimeScale)
+	began := s.Now()
+	before := time.Duration(in.WaitedSeconds) * time.Second
+	ends := began.Add(flow.Scaled(lookFor, c.TimeScale))
+	for now := began; now.Before(ends); now = s.Now() {
+		waited := flow.Unscaled(before+now.Sub(began), c.TimeScale)
+		if err := s.pause(ctx, min(flow.Scaled(untilNextLook(waited), c.TimeScale), ends.Sub(now))); err != nil {
 			return out, err
 		}
-		most := longestLook
-		if s.Now().Sub(began) > flow.Scaled(closeWatch, c.TimeScale) {
-			most = laterLook
-		}
-		look = min(look*3/2, most)
 		var failure error
 		for _, reference := range undecided.order {
 			status, err := seen.status(ctx, reference)
 			if err != nil {
 				failure = err // the others may have news
 				continue
+			}
+			if status.Code == ksef.StatusOpen {
+				s.closeNowAndThen(ctx, client, in.Connection, reference)
 			}
 			out.Code, out.Ended = status.Code, status.Code >= ksef.StatusDone
 			known := status.InvoiceCount - len(undecided.positions[reference])
@@ -95,7 +111,7 @@ func bySession(plan []planItem, in flow.AwaitInput) grouped {
 // goes to another session, which looks again before it sends.
 func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out flow.Collected, err error) {
 	defer s.failed(ctx, in.Connection, &err)
-	client, _, err := s.Connections.KSeF(ctx, in.Connection)
+	client, c, err := s.Connections.KSeF(ctx, in.Connection)
 	if err != nil {
 		return out, err
 	}
@@ -104,8 +120,10 @@ func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out f
 		return out, err
 	}
 	undecided := bySession(plan, in)
-	seen := sessionLists{client: client, lists: map[string][]ksef.InvoiceStatus{}}
+	seen := s.listsOf(client, c.TimeScale)
 	var failure error
+	var notYet []int // duplicates whose original is not visible yet
+	processing := 0
 	for _, reference := range undecided.order {
 		list, err := seen.list(ctx, reference)
 		if err != nil {
@@ -121,7 +139,7 @@ func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out f
 			client.ForgetPublicKeys()
 		}
 		for _, i := range undecided.positions[reference] {
-			end, err := s.collect(ctx, client, in.Connection, plan[i].HandOver, reference, list, session)
+			end, err := s.collectListed(ctx, seen, in.Connection, plan[i].HandOver, reference, list, session)
 			if err != nil {
 				s.Logger.WarnContext(ctx, "KSeF's answer to an invoice is not clear yet",
 					"connection", in.Connection, "documentId", plan[i].DocumentID, "error", err)
@@ -130,15 +148,36 @@ func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out f
 			switch {
 			case end == endDecided:
 				out.Decided = append(out.Decided, i)
-			case end == endAgain, err != nil && session.Code >= ksef.StatusDone && attemptOf(ctx) >= clearTries:
+			case end == endAgain, err != nil && session.Code >= ksef.StatusDone && triesOf(ctx) >= clearTries:
 				out.Again = append(out.Again, i)
+			case err == nil:
+				processing++
+			case classify(err).Type == flow.ErrKSeFNotYet:
+				notYet = append(notYet, i)
 			}
 		}
+	}
+	if processing > 0 {
+		// They wait on their own, so that asking for these does not go with
+		// asking for those.
+		out.Again = append(out.Again, notYet...)
 	}
 	if len(out.Decided)+len(out.Again) == 0 {
 		return out, failure
 	}
 	return out, nil
+}
+
+// collectListed is collect, which believes that KSeF has never had an invoice
+// only after several looks into the list of a session that has ended.
+func (s *Session) collectListed(ctx context.Context, seen *sessionLists, connection string, item flow.HandOver, reference string, list []ksef.InvoiceStatus, session ksef.SessionStatus) (collectEnd, error) {
+	if bestMatch(list, item.SHA256) == nil && session.Code >= ksef.StatusDone {
+		if _, err := seen.look(ctx, reference, item.SHA256); err != nil {
+			return endOpen, err
+		}
+		list = seen.lists[reference]
+	}
+	return s.collect(ctx, seen.client, connection, item, reference, list, session)
 }
 
 // sessionKeyUnreadable is the status of a session whose AES key KSeF could
@@ -166,6 +205,7 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 	fact := sessionFact{Reference: status.Reference, Code: status.Code, Text: status.Description, Details: status.Details}
 	switch meaning(status.Code) {
 	case accepted:
+		s.decided(ctx, connection, item.WorkflowID, nil)
 		return endDecided, s.noteAccepted(ctx, connection, item, flow.Transmitted{
 			DocumentID: item.DocumentID, SHA256: item.SHA256, KSeFNumber: status.KSeFNumber,
 			AcquisitionDate: status.AcquisitionDate, Mode: status.InvoicingMode,
@@ -184,6 +224,9 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 			fact.Type = flow.ErrKSeFAttachments
 		}
 		fact.Text = fmt.Sprintf("KSeF refuses the invoice for a missing permission: %s", saying(status))
+		if fact.Type == flow.ErrKSeFPermission { // attachments are some invoices' matter only
+			s.decided(ctx, connection, item.WorkflowID, newProblem(fact.Type, "%s", fact.Text))
+		}
 		return endDecided, s.noteEnd(ctx, connection, item, reference, factBlocked, fact)
 	case rejected:
 		fact.Type = flow.ErrInvoiceRejected
@@ -239,69 +282,5 @@ func meaning(code int) verdict {
 }
 
 func (s *Session) noteAccepted(ctx context.Context, connection string, item flow.HandOver, answer flow.Transmitted) error {
-	return archiving("record the KSeF number", s.note(ctx, sentKey(connection, item.DocumentID), factAccepted, short(item.SHA256), answer))
-}
-
-// resolveDuplicate finds out whose the original is that KSeF names. The same
-// bytes are our own earlier success; anything else is a real conflict.
-func (s *Session) resolveDuplicate(ctx context.Context, client KSeFClient, connection string, item flow.HandOver, reference string, status *ksef.InvoiceStatus, fact sessionFact) (collectEnd, error) {
-	original, err := s.original(ctx, client, status)
-	if err != nil {
-		return endOpen, err
-	}
-	if original.sha256 == item.SHA256 {
-		return endDecided, s.noteAccepted(ctx, connection, item, flow.Transmitted{
-			DocumentID: item.DocumentID, SHA256: item.SHA256, KSeFNumber: status.OriginalKSeFNumber,
-			AcquisitionDate: original.acquired, Mode: original.mode,
-			SessionReference: status.OriginalSessionReference, InvoiceReference: original.reference, Adopted: true,
-		})
-	}
-	fact.Type = flow.ErrNumberTaken
-	fact.Text = fmt.Sprintf("KSeF already holds an invoice with this number, with other content: KSeF number %s (%s)", status.OriginalKSeFNumber, saying(status))
-	return endDecided, s.noteEnd(ctx, connection, item, reference, factRejected, fact)
-}
-
-type originalInvoice struct {
-	sha256    string
-	acquired  time.Time
-	mode      string
-	reference string
-}
-
-// original reads the hash of the invoice that a duplicate answer names: from
-// its session's list if that is ours, which costs no metadata query, else from
-// the metadata as the seller sees them.
-func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.InvoiceStatus) (originalInvoice, error) {
-	if status.OriginalKSeFNumber == "" {
-		return originalInvoice{}, newProblem(flow.ErrKSeFNotYet, "KSeF calls the invoice a duplicate but does not name the original")
-	}
-	if status.OriginalSessionReference != "" {
-		list, err := client.SessionInvoices(ctx, status.OriginalSessionReference)
-		if failure, is := ksef.AsError(err); err != nil && (!is || failure.Kind != ksef.KindForbidden && failure.Kind != ksef.KindRejected) {
-			return originalInvoice{}, err
-		}
-		for _, o := range list {
-			if o.KSeFNumber == status.OriginalKSeFNumber {
-				return originalInvoice{hexHash(o.InvoiceHash), o.AcquisitionDate, o.InvoicingMode, o.Reference}, nil
-			}
-		}
-	}
-	number, err := ksef.ParseNumber(status.OriginalKSeFNumber)
-	if err != nil {
-		return originalInvoice{}, fmt.Errorf("the original of a duplicate: %w", err)
-	}
-	from := number.AcceptedOn().AddDate(0, 0, -1)
-	page, err := client.QueryMetadata(ctx, ksef.MetadataQuery{
-		SubjectType: ksef.SubjectSeller, DateType: ksef.DatePermanentStorage, From: from, To: from.AddDate(0, 0, 90),
-		KSeFNumber: status.OriginalKSeFNumber, PageSize: 10,
-	})
-	if err != nil {
-		return originalInvoice{}, err
-	}
-	for _, m := range page.Invoices {
-		if m.KSeFNumber == status.OriginalKSeFNumber {
-			return originalInvoice{hexHash(m.InvoiceHash), m.AcquisitionDate, m.InvoicingMode, ""}, nil
-		}
-	}
-	return originalInvoice{}, newProblem(flow.ErrKSeFNotYet, "KSeF calls the invoice a duplicate of %s, which it does not list yet", status.OriginalKSeFNumber)
+	return archiving("record the KSeF number", s.note(ctx, sentKey(connection, item.DocumentID), factAccepted, short(answer.SHA256), answer))
 }

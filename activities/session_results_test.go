@@ -309,7 +309,7 @@ func TestFind_seeksALostInvoiceInItsSession(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			lists := sessionLists{client: c.client, lists: map[string][]ksef.InvoiceStatus{}}
+			lists := (&Session{testBase(t, c.client)}).listsOf(c.client, 1000)
 			status, err := lists.find(t.Context(), "s", hash, c.taken)
 			if c.fails != "" {
 				require.Equal(t, c.fails, classify(err).Type)
@@ -324,7 +324,7 @@ func TestFind_seeksALostInvoiceInItsSession(t *testing.T) {
 
 func TestFind_readsEachListOnce(t *testing.T) {
 	client := &fakeKSeF{lists: map[string][]ksef.InvoiceStatus{"s": {listed("one", 150), listed("two", 150)}}}
-	lists := sessionLists{client: client, lists: map[string][]ksef.InvoiceStatus{}}
+	lists := (&Session{testBase(t, client)}).listsOf(client, 1000)
 	for _, xml := range []string{"one", "two", "one"} {
 		status, err := lists.find(t.Context(), "s", hashHex([]byte(xml)), true)
 		require.NoError(t, err)

@@ -36,7 +36,7 @@ func (s *Session) OpenSession(ctx context.Context, in flow.OpenInput) (out flow.
 	if err != nil {
 		return out, err
 	}
-	return flow.Opened{Reference: opened.Reference, Salt: salt, Attempts: attemptOf(ctx)}, nil
+	return flow.Opened{Reference: opened.Reference, Salt: salt, Attempts: triesOf(ctx)}, nil
 }
 
 func (s *Session) key(connection, salt string) (ksef.SymmetricKey, error) {
@@ -48,13 +48,14 @@ func (s *Session) key(connection, salt string) (ksef.SymmetricKey, error) {
 	return key, nil
 }
 
-// sendTries is how often one invoice is tried in one session before it is
-// left for another one.
-const sendTries = 3
+// mostPosts is how often the same bytes are sent in one session at most; after
+// that they are left for another session, which looks again first.
+const mostPosts = 2
 
 // SendToSession sends a plan's invoices into an open session. Before each POST
-// the record says that it is about to happen; after a lost answer the
-// session's list is asked before the same bytes are sent again.
+// the record says that it is about to happen; after a lost answer, also one
+// that was lost with a worker, the session's list is asked several times before
+// the same bytes are sent once more.
 func (s *Session) SendToSession(ctx context.Context, in flow.SendToSessionInput) (out flow.SentToSession, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	client, c, err := s.Connections.KSeF(ctx, in.Connection)
@@ -85,18 +86,16 @@ type sending struct {
 	key        ksef.SymmetricKey
 	plan       []planItem
 	scale      float64
-	listed     []ksef.InvoiceStatus // the session's list as read in this pass; nil: not yet
 }
 
-// sendAll sends in passes: what was doubtful in one is looked for in the
-// session's list in the next one, before it is sent again.
+// sendAll sends in rounds: what was doubtful in one is looked for in the
+// session's list in the next one, before it is sent again or given up.
 func (w *sending) sendAll(ctx context.Context, positions []int, out *flow.SentToSession) error {
-	doubtful := positions
-	for pass := 1; len(doubtful) > 0; pass++ {
-		w.listed = nil
-		var again []int
-		for n, i := range doubtful {
-			end, err := w.sendOne(ctx, w.plan[i].HandOver)
+	for len(positions) > 0 {
+		seen := w.listsOf(w.client, w.scale)
+		var doubtful []int
+		for n, i := range positions {
+			end, err := w.sendOne(ctx, w.plan[i].HandOver, seen)
 			switch {
 			case err != nil && forAll(err):
 				return err
@@ -108,21 +107,17 @@ func (w *sending) sendAll(ctx context.Context, positions []int, out *flow.SentTo
 				out.Sent++
 			case end == refusedEnd:
 				out.Refused = append(out.Refused, i)
-			case end == doubtfulEnd && pass < sendTries:
-				again = append(again, i)
+			case end == doubtfulEnd:
+				doubtful = append(doubtful, i)
 			case end == sessionOverEnd:
-				out.Left = append(out.Left, again...)
-				out.Left = append(out.Left, doubtful[n:]...)
+				out.Left = append(out.Left, doubtful...)
+				out.Left = append(out.Left, positions[n:]...)
 				return nil
 			default:
 				out.Left = append(out.Left, i)
 			}
 		}
-		if doubtful = again; len(doubtful) > 0 {
-			if err := pause(ctx, flow.Scaled(time.Duration(pass)*2*time.Second, w.scale)); err != nil {
-				return err
-			}
-		}
+		positions = doubtful
 	}
 	return nil
 }
@@ -134,7 +129,7 @@ func forAll(err error) bool {
 		return true
 	}
 	_, is := ksef.AsError(err)
-	return is || classify(err).Type == flow.ErrTemporalBusy
+	return is || metGate(err) || ofTheSettings(err) || classify(err).Type == flow.ErrTemporalBusy
 }
 
 type sendEnd int
@@ -143,40 +138,56 @@ const (
 	sentEnd        sendEnd = iota // KSeF has it
 	refusedEnd                    // KSeF will never take it; the record says why
 	doubtfulEnd                   // the answer was lost, or the session hesitates
+	leftEnd                       // sent twice without an answer: another session looks again
 	sessionOverEnd                // this session takes nothing any more
 )
 
 // sendOne sends one invoice unless KSeF has it already.
-func (w *sending) sendOne(ctx context.Context, item flow.HandOver) (sendEnd, error) {
+func (w *sending) sendOne(ctx context.Context, item flow.HandOver, seen *sessionLists) (sendEnd, error) {
 	record, err := w.sentRecord(ctx, w.connection, item.DocumentID)
 	if err != nil {
-		return doubtfulEnd, archiving("read the record", err)
+		return leftEnd, archiving("read the record", err)
 	}
-	here := func(f sessionFact) bool { return f.Session == w.session && f.SHA256 == item.SHA256 }
-	if slices.ContainsFunc(record.Taken, here) {
+	if slices.ContainsFunc(record.Taken, func(f sessionFact) bool { return f.Session == w.session && f.SHA256 == item.SHA256 }) {
 		return sentEnd, w.noteSubmitted(ctx, w.connection, item, w.session) // also for this run
 	}
-	if slices.ContainsFunc(record.Submissions, here) {
-		there, err := w.alreadyThere(ctx, item)
-		if beyondReach(err) && attemptOf(ctx) >= closeTries {
-			return sessionOverEnd, nil
+	posts := record.posts(w.session, item.SHA256)
+	if posts > 0 {
+		found, err := seen.look(ctx, w.session, item.SHA256)
+		if err != nil {
+			return leftEnd, err
 		}
-		if there || err != nil {
-			return sentEnd, err
+		if found != nil {
+			return sentEnd, w.noteTaken(ctx, item, found.Reference)
 		}
+	}
+	if posts >= mostPosts {
+		w.Logger.WarnContext(ctx, "KSeF does not list an invoice that was sent twice: it is left to another session",
+			"connection", w.connection, "documentId", item.DocumentID, "session", w.session)
+		return leftEnd, nil
 	}
 	xml, err := w.Archive.Document(ctx, item.SHA256)
 	if err != nil {
-		return doubtfulEnd, archiving("read the invoice's XML", err)
+		return leftEnd, archiving("read the invoice's XML", err)
 	}
-	if err := w.noteSubmitted(ctx, w.connection, item, w.session); err != nil {
-		return doubtfulEnd, err
+	if err := w.announce(ctx, item, posts); err != nil {
+		return leftEnd, err
 	}
 	reference, err := w.client.SendInvoice(ctx, w.session, w.key, ksef.InvoiceToSend{XML: xml})
 	if err == nil {
 		return sentEnd, w.noteTaken(ctx, item, reference)
 	}
 	return w.sendFailed(ctx, item, err)
+}
+
+// announce records that an invoice is about to be sent, for the first or the
+// second time in this session.
+func (w *sending) announce(ctx context.Context, item flow.HandOver, posts int) error {
+	if posts == 0 {
+		return w.noteSubmitted(ctx, w.connection, item, w.session)
+	}
+	return archiving("record the second submission", w.note(ctx, sentKey(w.connection, item.DocumentID), factSentAgain,
+		endName(w.session, item.SHA256), sessionFact{SHA256: item.SHA256, Session: w.session, RunID: item.RunID}))
 }
 
 // sendFailed decides what a failed POST means.
@@ -202,26 +213,6 @@ func (w *sending) sendFailed(ctx context.Context, item flow.HandOver, err error)
 	return doubtfulEnd, err // quota, login, permission: the whole step waits
 }
 
-// alreadyThere looks for the bytes in the session's list, which is read once a
-// pass. The list follows a sending with a short delay, so the first reading
-// waits a moment.
-func (w *sending) alreadyThere(ctx context.Context, item flow.HandOver) (bool, error) {
-	if w.listed == nil {
-		if err := pause(ctx, flow.Scaled(2*time.Second, w.scale)); err != nil {
-			return false, err
-		}
-		list, err := w.client.SessionInvoices(ctx, w.session)
-		if err != nil {
-			return false, err
-		}
-		w.listed = append([]ksef.InvoiceStatus{}, list...)
-	}
-	if found := bestMatch(w.listed, item.SHA256); found != nil {
-		return true, w.noteTaken(ctx, item, found.Reference)
-	}
-	return false, nil
-}
-
 func (w *sending) noteTaken(ctx context.Context, item flow.HandOver, reference string) error {
 	return archiving("record that KSeF has taken the invoice", w.note(ctx, sentKey(w.connection, item.DocumentID), factTaken,
 		endName(w.session, item.SHA256), sessionFact{SHA256: item.SHA256, Session: w.session, RunID: item.RunID, Reference: reference}))
@@ -233,31 +224,55 @@ func (s *Session) noteEnd(ctx context.Context, connection string, item flow.Hand
 	return archiving("record KSeF's answer", s.note(ctx, sentKey(connection, item.DocumentID), kind, endName(session, item.SHA256), fact))
 }
 
-// CloseSession closes a KSeF session. A lost answer does no harm: closing
-// again finds it closed.
+// CloseSession closes a KSeF session. A failed close is read and not believed:
+// what has ended or is closing is closed. A session that stays open in spite of
+// several tries is left, because the connection's next session waits for this
+// step: AwaitSession tries again, and KSeF closes it by itself after 12 hours.
 func (s *Session) CloseSession(ctx context.Context, in flow.CloseInput) (_ flow.Nothing, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	client, _, err := s.Connections.KSeF(ctx, in.Connection)
 	if err != nil {
 		return flow.Nothing{}, err
 	}
-	err = closeSession(ctx, client, in.Reference)
-	if failure, is := ksef.AsError(err); is && failure.Has(ksef.CodeSessionNotFound) && attemptOf(ctx) >= closeTries {
-		return flow.Nothing{}, nil // not only for a moment: there is nothing to close
+	if err = closeSession(ctx, client, in.Reference); err != nil && ctx.Err() == nil && triesOf(ctx) >= closeTries {
+		s.Logger.ErrorContext(ctx, "a KSeF session cannot be closed; it is tried again while its answers are awaited",
+			"connection", in.Connection, "session", in.Reference, "error", err)
+		return flow.Nothing{}, nil
 	}
 	return flow.Nothing{}, err
 }
 
-// closeTries is after how many attempts a session that KSeF does not find is
-// given up: right after opening it may be unknown for a moment.
+// closeTries is after how many attempts a session that cannot be closed is
+// left open: a good quarter of a minute. Right after opening, KSeF may not
+// know it for a moment.
 const closeTries = 5
 
+// closeSession closes a session. After a failure, its status tells.
 func closeSession(ctx context.Context, client KSeFClient, reference string) error {
 	err := client.CloseOnlineSession(ctx, reference)
-	if failure, is := ksef.AsError(err); is && (failure.Has(ksef.CodeSessionForbids) || failure.Kind == ksef.KindGone) {
+	if failure, is := ksef.AsError(err); err == nil || is && (failure.Has(ksef.CodeSessionForbids) || failure.Kind == ksef.KindGone) {
 		return nil // closed already, by us or by KSeF
 	}
+	if status, e := client.SessionStatus(ctx, reference); e == nil && status.Code > ksef.StatusOpen {
+		return nil
+	}
 	return err
+}
+
+// closeNowAndThen tries to close a session that is still open although nobody
+// sends into it any more. Nothing depends on it.
+func (s *Session) closeNowAndThen(ctx context.Context, client KSeFClient, connection, reference string) {
+	key := "close " + connection + " " + reference
+	if s.vain.wait(key, s.Now()) > 0 {
+		return
+	}
+	if err := closeSession(ctx, client, reference); err != nil {
+		pause := s.vain.vain(key, s.Now(), s.scaleOf(ctx, connection))
+		s.Logger.WarnContext(ctx, "a KSeF session is still open and cannot be closed; KSeF closes it by itself after 12 hours",
+			"connection", connection, "session", reference, "next", pause, "error", err)
+		return
+	}
+	s.vain.forget(key)
 }
 
 // pause waits within an activity, or until it is to end.

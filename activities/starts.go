@@ -235,16 +235,16 @@ func (s *Starts) changed(ctx context.Context, client TeamogyClient, c *connectio
 	}
 	xml, _, err := client.ReadInvoiceXML(teamogy.WithPriority(ctx, teamogy.Low), documentID)
 	var failure *teamogy.Error
-	sha256 := hashHex(xml)
 	switch {
 	case errors.As(err, &failure) && failure.Kind == teamogy.XMLMissing:
-		sha256 = ""
+		return !record.refused("", s.today()), nil
 	case notFound(err): // deleted meanwhile
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	return !record.refused(sha256, s.today()), nil
+	refused, err := s.refusedAlike(ctx, record, xml)
+	return !refused, err
 }
 
 // room tells how many SendInvoice workflows may be started now.
@@ -263,6 +263,9 @@ func (s *Starts) room(ctx context.Context, connectionName string) (int, error) {
 // completed by its session from outside. Its time-out hands over again.
 func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.Transmitted, err error) {
 	defer s.failed(ctx, in.Connection, &err)
+	if err := s.enterGates(ctx, in.Connection); err != nil {
+		return out, err
+	}
 	info := activity.GetInfo(ctx)
 	_, err = activity.GetClient(ctx).SignalWithStartWorkflow(ctx, flow.TransmitID(in.Connection), flow.SignalTransmit,
 		flow.HandOver{

@@ -224,8 +224,14 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 	if a := record.Accepted; a != nil {
 		// There is nothing to send; but the number belongs to the bytes that
 		// KSeF has, and to no others.
-		if err == nil && hashHex(xml) != a.SHA256 {
-			return out, newProblem(flow.ErrIssuedOtherwise, "%s", issuedOtherwise(a))
+		if err == nil {
+			same, err := t.sameAsKept(ctx, xml, a.SHA256)
+			if err != nil {
+				return out, err
+			}
+			if !same {
+				return out, newProblem(flow.ErrIssuedOtherwise, "%s", issuedOtherwise(a))
+			}
 		}
 		out.Accepted, out.Document = a, flow.Ref{SHA256: a.SHA256}
 		return out, nil
@@ -266,8 +272,12 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 func (t *Teamogy) numbered(ctx context.Context, in flow.SendInvoiceInput, xml []byte, ksefNumber string) error {
 	text := fmt.Sprintf("%s carries the KSeF number %s already", documentName(in.DocumentID), ksefNumber)
 	fact := sessionFact{Type: flow.ErrNumbered, Text: text}
-	if len(xml) > 0 {
-		fact.SHA256 = hashHex(xml)
+	if len(xml) > 0 { // kept, so that the same content is known again when it was rendered anew
+		ref, err := t.Archive.PutDocument(ctx, xml)
+		if err != nil {
+			return archiving("keep the invoice's XML", err)
+		}
+		fact.SHA256 = ref.SHA256
 	}
 	if err := t.note(ctx, sentKey(in.Connection, in.DocumentID), factRejected, "numbered-"+short(fact.SHA256), fact); err != nil {
 		return archiving("record the refusal", err)
@@ -368,7 +378,8 @@ func (t *Teamogy) corrected(ctx context.Context, client TeamogyClient, in flow.R
 	var failure *teamogy.Error
 	switch {
 	case err == nil:
-		return hashHex(xml) != in.SHA256, nil
+		same, err := t.sameAsKept(ctx, xml, in.SHA256)
+		return !same, err
 	case errors.As(err, &failure) && failure.Kind == teamogy.XMLMissing:
 		return true, nil
 	case notFound(err):

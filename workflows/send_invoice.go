@@ -100,7 +100,7 @@ func (s *sendInvoice) transmit(ctx workflow.Context, issued flow.IssuedInvoice) 
 	if err != nil {
 		return none, err
 	}
-	if answer.DocumentID != s.in.DocumentID || answer.SHA256 != issued.Document.SHA256 {
+	if answer.DocumentID != s.in.DocumentID || !answer.Answers(issued.Document.SHA256) {
 		row := flow.LookupError(flow.ErrWrongAnswer)
 		return none, temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("the answer is about document %d with hash %s, but document %d with hash %s was handed over",
@@ -141,7 +141,7 @@ func (s *sendInvoice) refuse(ctx workflow.Context, cause error) error {
 
 // writtenToDocument tells which errors the accountant can mend.
 func writtenToDocument(errorType string) bool {
-	switch errorType {
+	switch flow.LookupError(errorType).Type { // also by a former name
 	case flow.ErrInvoiceInvalid, flow.ErrIssueDateFuture, flow.ErrInvoiceRejected, flow.ErrNumberTaken, flow.ErrAttachmentBatch,
 		flow.ErrInvoiceMissing, flow.ErrIssuedOtherwise:
 		return true

@@ -102,9 +102,11 @@ func (s *transmitSession) settle(ctx workflow.Context) error {
 	}
 	// What was sent in an earlier session may be decided on already.
 	look := len(s.built.Watch) > 0
+	since := workflow.Now(ctx)
 	for len(s.open) > 0 {
 		workflow.SetCurrentDetails(ctx, fmt.Sprintf("KSeF session %s: %d invoices undecided", s.opened.Reference, len(s.open)))
 		undecided := flow.AwaitInput{Connection: s.in.Connection, Reference: s.opened.Reference, Plan: s.built.Plan, Open: s.open}
+		undecided.WaitedSeconds = int64(workflow.Now(ctx).Sub(since) / time.Second)
 		if !look {
 			// It returns with news, and within the hour also without.
 			if _, err := run(ctx, longWait, fmt.Sprintf("Await KSeF's decision on %d invoices", len(s.open)), session.AwaitSession, undecided); err != nil {
@@ -120,7 +122,9 @@ func (s *transmitSession) settle(ctx workflow.Context) error {
 			return err
 		}
 		s.open = without(s.open, collected.Decided, collected.Again)
-		if len(collected.Decided)+len(collected.Again) == 0 {
+		if len(collected.Decided)+len(collected.Again) > 0 {
+			since = workflow.Now(ctx) // others may follow soon
+		} else {
 			if err := rest(ctx, flow.Scaled(betweenLooks, s.in.TimeScale), "KSeF's list follows its counters"); err != nil {
 				return err
 			}

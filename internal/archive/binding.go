@@ -100,7 +100,8 @@ func (a *Archive) ClaimReceiver(ctx context.Context, environment, nip, connectio
 }
 
 // ReleaseReceiver ends a connection's claim, so that another one may receive for the same taxpayer: call it
-// for a connection whose settings say RECEIVE=off. A claim that another connection holds stays.
+// for a connection whose settings say RECEIVE=off. A claim that another connection holds stays. (After a loss
+// of power in the midst of it the claim may be there again, and is released by the next call.)
 func (a *Archive) ReleaseReceiver(ctx context.Context, environment, nip, connection string) error {
 	key := receiverKey(environment, nip)
 	data, err := a.store.Read(ctx, key)
@@ -113,6 +114,9 @@ func (a *Archive) ReleaseReceiver(ctx context.Context, environment, nip, connect
 	var holder receiver
 	if err := json.Unmarshal(data, &holder); err != nil {
 		return &CorruptError{Key: key, Reason: "it is not JSON"}
+	}
+	if holder.Connection == "" {
+		return &CorruptError{Key: key, Reason: "there is no connection in it"}
 	}
 	if holder.Connection != connection {
 		return nil

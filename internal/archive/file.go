@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
+	"sync"
 	"syscall"
 )
 
@@ -19,16 +18,29 @@ const tempPrefix = ".tmp-"
 // fileStore keeps objects as files below a folder. A new object is written to a temporary file beside its
 // place, flushed to the disk, and then given its name by link(2), which fails when the name is taken: so
 // creation is atomic across processes, and a kill at any point leaves either nothing or the whole object.
+// Before that the names of all folders above it are flushed, and after it its own: so an object that was
+// created, or was said to exist, is there after a loss of power.
 type fileStore struct {
 	root string
+	disk disk
+	// flushed are folders whose names this process knows to be on the disk.
+	flushed flushedFolders
 }
 
 // newFileStore makes the folder (mode 0700) if it is absent.
 func newFileStore(root string) (*fileStore, error) {
-	if err := makeFolders(filepath.Clean(root)); err != nil {
+	return openFileStore(osDisk{}, root)
+}
+
+func openFileStore(on disk, root string) (*fileStore, error) {
+	s := &fileStore{root: filepath.Clean(root), disk: on}
+	err := s.makeRoot(s.root)
+	// A folder that was there may lie in one that this user may not read, and so not flush either: it was
+	// there before us, so its name is on the disk for all that we can know.
+	if err != nil && !errors.Is(err, errNotFlushed) {
 		return nil, fmt.Errorf("make the archive's folder %s: %w", root, err)
 	}
-	return &fileStore{root: filepath.Clean(root)}, nil
+	return s, nil
 }
 
 func (s *fileStore) path(key string) string {
@@ -41,24 +53,24 @@ func (s *fileStore) Create(ctx context.Context, key string, data []byte) error {
 	}
 	path := s.path(key)
 	folder := filepath.Dir(path)
-	if _, err := os.Lstat(path); err == nil {
+	if _, err := s.disk.Lstat(path); err == nil {
 		return s.taken(key, folder)
 	}
-	if err := makeFolders(folder); err != nil {
+	if err := s.makeFolders(folder); err != nil {
 		return fmt.Errorf("archive %s: make its folder: %w", key, err)
 	}
-	temp, err := writeTemp(folder, data)
+	temp, err := s.writeTemp(folder, data)
 	if err != nil {
 		return fmt.Errorf("archive %s: %w", key, err)
 	}
-	defer os.Remove(temp) //nolint:errcheck // a leftover is harmless: listings pass over it
-	if err := os.Link(temp, path); err != nil {
+	defer s.disk.Remove(temp) //nolint:errcheck // a leftover is harmless: listings pass over it
+	if err := s.disk.Link(temp, path); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return s.taken(key, folder)
 		}
 		return fmt.Errorf("archive %s: give the new file its name (the archive's file system must support hard links): %w", key, err)
 	}
-	if err := syncFolder(folder); err != nil {
+	if err := s.disk.SyncFolder(folder); err != nil {
 		return fmt.Errorf("archive %s: flush its folder to the disk: %w", key, err)
 	}
 	return nil
@@ -67,15 +79,15 @@ func (s *fileStore) Create(ctx context.Context, key string, data []byte) error {
 // taken answers a Create whose key exists. It flushes the folder as well: the winner may have been killed
 // before it did, and who is told "it exists" relies on it from now on.
 func (s *fileStore) taken(key, folder string) error {
-	if err := syncFolder(folder); err != nil {
+	if err := s.disk.SyncFolder(folder); err != nil {
 		return fmt.Errorf("archive %s: flush its folder to the disk: %w", key, err)
 	}
 	return fmt.Errorf("archive %s: %w", key, ErrExists)
 }
 
-// writeTemp writes data to a new temporary file (mode 0600) in folder and flushes it to the disk.
-func writeTemp(folder string, data []byte) (name string, err error) {
-	file, err := os.CreateTemp(folder, tempPrefix+"*")
+// writeTemp writes data to a new temporary file in folder and flushes it to the disk.
+func (s *fileStore) writeTemp(folder string, data []byte) (name string, err error) {
+	file, err := s.disk.CreateTemp(folder)
 	if err != nil {
 		return "", fmt.Errorf("make a temporary file: %w", err)
 	}
@@ -87,7 +99,7 @@ func writeTemp(folder string, data []byte) (name string, err error) {
 		err = closeErr
 	}
 	if err != nil {
-		os.Remove(file.Name()) //nolint:errcheck // the first error is the one that matters
+		s.disk.Remove(file.Name()) //nolint:errcheck // the first error is the one that matters
 		return "", fmt.Errorf("write a temporary file: %w", err)
 	}
 	return file.Name(), nil
@@ -97,11 +109,13 @@ func (s *fileStore) Read(ctx context.Context, key string) ([]byte, error) {
 	if err := errors.Join(checkKey(key), ctx.Err()); err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(s.path(key))
-	switch {
-	case isAbsent(err) || errors.Is(err, syscall.EISDIR):
-		return nil, fmt.Errorf("archive %s: %w", key, ErrNotFound)
-	case err != nil:
+	data, err := s.disk.ReadFile(s.path(key))
+	if isAbsent(err) || errors.Is(err, syscall.EISDIR) {
+		if err = s.checkRoot(); err == nil {
+			err = ErrNotFound
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("archive %s: %w", key, err)
 	}
 	return data, nil
@@ -111,14 +125,14 @@ func (s *fileStore) Exists(ctx context.Context, key string) (bool, error) {
 	if err := errors.Join(checkKey(key), ctx.Err()); err != nil {
 		return false, err
 	}
-	info, err := os.Stat(s.path(key))
-	switch {
-	case isAbsent(err):
-		return false, nil
-	case err != nil:
+	mode, err := s.disk.Stat(s.path(key))
+	if isAbsent(err) {
+		mode, err = fs.ModeDir, s.checkRoot()
+	}
+	if err != nil {
 		return false, fmt.Errorf("archive %s: %w", key, err)
 	}
-	return info.Mode().IsRegular(), nil
+	return mode.IsRegular(), nil
 }
 
 func (s *fileStore) List(ctx context.Context, folder string) ([]string, error) {
@@ -176,10 +190,10 @@ func (s *fileStore) folders(ctx context.Context, folder string) ([]string, error
 }
 
 // entries reads a folder; one that is not there is empty.
-func (s *fileStore) entries(ctx context.Context, folder string) ([]os.DirEntry, error) {
-	entries, err := os.ReadDir(s.path(folder))
+func (s *fileStore) entries(ctx context.Context, folder string) ([]fs.DirEntry, error) {
+	entries, err := s.disk.ReadDir(s.path(folder))
 	if isAbsent(err) {
-		err = nil
+		err = s.checkRoot() // an empty folder, unless the archive itself is not there
 	}
 	if err := errors.Join(err, ctx.Err()); err != nil {
 		return nil, fmt.Errorf("list the archive's folder %q: %w", folder, err)
@@ -187,17 +201,19 @@ func (s *fileStore) entries(ctx context.Context, folder string) ([]os.DirEntry, 
 	return entries, nil
 }
 
+// Delete removes an object for good: also when it is absent already, because whoever removed it may have
+// been killed before it flushed the folder.
 func (s *fileStore) Delete(ctx context.Context, key string) error {
 	if err := errors.Join(checkKey(key), ctx.Err()); err != nil {
 		return err
 	}
 	path := s.path(key)
-	err := os.Remove(path)
-	if isAbsent(err) {
-		return nil
+	err := s.disk.Remove(path)
+	if err == nil || isAbsent(err) {
+		err = s.disk.SyncFolder(filepath.Dir(path))
 	}
-	if err == nil {
-		err = syncFolder(filepath.Dir(path))
+	if isAbsent(err) { // the folder
+		err = s.checkRoot()
 	}
 	if err != nil {
 		return fmt.Errorf("delete %s from the archive: %w", key, err)
@@ -210,46 +226,101 @@ func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// makeFolders makes a folder and those above it (mode 0700), flushing each new one's entry to the disk.
-func makeFolders(folder string) error {
-	info, err := os.Stat(folder)
+// checkRoot tells an object that is absent from an archive that is: one that was moved away or whose disk
+// is not mounted would otherwise look as if nothing had ever been sent.
+func (s *fileStore) checkRoot() error {
+	mode, err := s.disk.Stat(s.root)
+	if err == nil && !mode.IsDir() {
+		err = &fs.PathError{Op: "open", Path: s.root, Err: syscall.ENOTDIR}
+	}
+	if err != nil {
+		return fmt.Errorf("the archive's folder is gone: mount its disk or bring it back: %w", err)
+	}
+	return nil
+}
+
+// makeFolders makes a folder below the root and those above it (mode 0700), and sees to it that their names
+// are on the disk. That goes for those that exist, too: whoever made one may not have flushed its name yet,
+// or have been killed before it did, and what is put into it would go with it.
+func (s *fileStore) makeFolders(folder string) error {
+	if folder == s.root {
+		return s.checkRoot()
+	}
+	mode, err := s.disk.Stat(folder)
 	switch {
-	case err == nil && !info.IsDir():
+	case err == nil && !mode.IsDir():
 		return &fs.PathError{Op: "mkdir", Path: folder, Err: syscall.ENOTDIR}
-	case err == nil:
+	case err == nil && s.flushed.has(folder):
 		return nil
-	case !errors.Is(err, fs.ErrNotExist):
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	above := filepath.Dir(folder)
-	if above == folder {
+	if err := s.makeFolders(above); err != nil {
 		return err
 	}
-	if err := makeFolders(above); err != nil {
+	if err != nil {
+		if err := s.disk.Mkdir(folder); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	if err := s.disk.SyncFolder(above); err != nil {
 		return err
 	}
-	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncFolder(above)
+	s.flushed.add(folder)
+	return nil
 }
 
-// syncFolder flushes the names in a folder to the disk.
-func syncFolder(folder string) error {
-	if runtime.GOOS == "windows" {
-		return nil // Windows cannot flush a folder; NTFS journals its names
-	}
-	opened, err := os.Open(folder)
-	if err != nil {
+// errNotFlushed says that a folder is there but the one above it may not be flushed.
+var errNotFlushed = errors.New("the folder above it cannot be flushed")
+
+// makeRoot makes the archive's own folder and those above it, as far as they are absent, and flushes the
+// name of each that it made, and of the root.
+func (s *fileStore) makeRoot(folder string) error {
+	mode, err := s.disk.Stat(folder)
+	above := filepath.Dir(folder)
+	switch {
+	case err == nil && !mode.IsDir():
+		return &fs.PathError{Op: "mkdir", Path: folder, Err: syscall.ENOTDIR}
+	case err == nil:
+		if err := s.disk.SyncFolder(above); errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+			return errNotFlushed
+		} else if err != nil {
+			return err
+		}
+		return nil
+	case !errors.Is(err, fs.ErrNotExist) || above == folder:
 		return err
 	}
-	err = opened.Sync()
-	if closeErr := opened.Close(); err == nil {
-		err = closeErr
+	if err := s.makeRoot(above); err != nil && !errors.Is(err, errNotFlushed) {
+		return err
 	}
-	// Some network file systems cannot flush a folder and say EINVAL: nothing more can be done there.
-	if errors.Is(err, syscall.EINVAL) {
-		return nil
+	if err := s.disk.Mkdir(folder); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
 	}
-	return err
+	return s.disk.SyncFolder(above)
+}
+
+// flushedFolders remembers folders, at most mostFlushed: forgetting one costs a flush that was not needed.
+type flushedFolders struct {
+	mutex   sync.Mutex
+	folders map[string]struct{}
+}
+
+const mostFlushed = 10_000
+
+func (f *flushedFolders) has(folder string) bool {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	_, is := f.folders[folder]
+	return is
+}
+
+func (f *flushedFolders) add(folder string) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.folders == nil || len(f.folders) >= mostFlushed {
+		f.folders = map[string]struct{}{}
+	}
+	f.folders[folder] = struct{}{}
 }

@@ -65,7 +65,8 @@ func isFactTime(at time.Time) bool {
 }
 
 // AddFact adds a fact to a record. If a fact with its Kind and Name is there already, added is false and
-// the one that is there stays, whatever its time and data. (It may be this very call's own: over S3 an
+// the one that is there stays, whatever its time and data; if what is there is no fact, that is a
+// *CorruptError. (It may be this very call's own: over S3 an
 // answer can get lost and the repetition find the object there. So decide on the facts, not on added.)
 func (a *Archive) AddFact(ctx context.Context, record RecordKey, fact Fact) (added bool, err error) {
 	id, err := record.check()
@@ -89,11 +90,35 @@ func (a *Archive) AddFact(ctx context.Context, record RecordKey, fact Fact) (add
 	}); err != nil {
 		return false, fmt.Errorf("add the fact %s to the record of %s: encode it: %w", fact.Kind, record.ID, err)
 	}
-	err = a.store.Create(ctx, recordFolder(record, id)+file, encoded.Bytes())
+	key := recordFolder(record, id) + file
+	err = a.store.Create(ctx, key, encoded.Bytes())
 	if errors.Is(err, ErrExists) {
-		return false, nil
+		return false, a.checkFact(ctx, key)
 	}
 	return err == nil, err
+}
+
+// checkFact says whether what lies at a key is a fact. Who is told that its fact is there already goes on
+// with the call that it is about; better to find out before.
+func (a *Archive) checkFact(ctx context.Context, key string) error {
+	data, err := a.store.Read(ctx, key)
+	if err == nil {
+		_, err = decodeFact(key, data)
+	}
+	return err
+}
+
+// Damaged is the error for a fact whose data is not what a fact of its kind says: only the reader knows.
+func (k RecordKey) Damaged(fact Fact) error {
+	id, err := k.check()
+	if err != nil {
+		return err
+	}
+	file, err := factFile(fact.Kind, fact.Name)
+	if err != nil {
+		return err
+	}
+	return &CorruptError{Key: recordFolder(k, id) + file, Reason: "the data of the fact in it is not that of its kind"}
 }
 
 // Facts returns the facts of a record, sorted by At, then Kind, then Name; none for an unknown record.

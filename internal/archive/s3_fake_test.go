@@ -25,14 +25,11 @@ type fakeS3 struct {
 // openFakeS3 starts the fake and returns an s3:// URL for it.
 func openFakeS3(t *testing.T, fake *fakeS3) string {
 	t.Helper()
-	t.Setenv("AWS_ACCESS_KEY_ID", "test")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+	s3Environment(t)
 	fake.objects = map[string][]byte{}
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
-	return "s3://bucket?region=eu-central-1&use_path_style=true&response_checksum_validation=when_required&endpoint=" + server.URL
+	return s3URL("bucket", server.URL)
 }
 
 func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -26,6 +26,7 @@ var backEnds = []struct {
 	}},
 	{"mem", func(*testing.T) string { return "mem://" }},
 	{"s3", func(t *testing.T) string { t.Helper(); return openFakeS3(t, &fakeS3{}) }},
+	{"versitygw", openVersityGW},
 }
 
 func onEveryBackEnd(t *testing.T, test func(t *testing.T, a *Archive)) {
@@ -161,7 +162,7 @@ func TestFileStore_isNotDisturbedByWhatAKilledWriterLeft(t *testing.T) {
 	// A writer killed before link(2) leaves only a temporary file, whole or cut short.
 	folder := filepath.Join(root, "records", "acme", "sent", "7")
 	require.NoError(t, os.MkdirAll(folder, 0o700))
-	temp, err := writeTemp(folder, []byte(`{"kind":"acc`))
+	temp, err := store.writeTemp(folder, []byte(`{"kind":"acc`))
 	require.NoError(t, err)
 	// One killed between link(2) and the removal leaves a second name of a whole object.
 	require.NoError(t, store.Create(ctx, "records/acme/sent/7/b.json", []byte("whole")))

@@ -38,7 +38,7 @@ func TestPrintStatus_showsHowAConnectionStands(t *testing.T) {
 		Received: []inspect.Count{{State: flow.StateImported, Count: 41}, {State: flow.StateFailed, Count: 1}},
 		Failed: []inspect.Failed{{
 			WorkflowID: "acme/send/9", Closed: statusAt.Add(-2 * time.Hour), Summary: "Invoice 9",
-			Problem: inspect.Problem{Type: "NumberTaken", Message: "taken", Remedy: "give it another"},
+			Problem: inspect.Problem{Type: "InvoiceNumberTaken", Message: "taken", Remedy: "give it another"},
 		}},
 		Waiting: []inspect.Waiting{waiting, other},
 	}}}})
@@ -50,7 +50,7 @@ acme
   received   41 imported, 1 failed
   sent       none
   failed     acme/send/9 (Invoice 9), 2h0m ago
-             NumberTaken: taken
+             InvoiceNumberTaken: taken
              -> give it another
   retrying   CreateReceivedInvoice of acme/receive/1 and 1 more, attempt 4, next in 1m30s
              TeamogyStatusUnknown: status X is unknown

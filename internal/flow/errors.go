@@ -18,7 +18,7 @@ const (
 const (
 	ErrInvoiceInvalid     = "InvoiceInvalid"
 	ErrInvoiceRejected    = "InvoiceRejected"
-	ErrNumberTaken        = "NumberTaken"
+	ErrNumberTaken        = "InvoiceNumberTaken"
 	ErrAttachmentBatch    = "AttachmentNeedsBatch"
 	ErrIssueDateFuture    = "IssueDateInFuture"
 	ErrInvoiceMissing     = "InvoiceMissing"
@@ -43,6 +43,7 @@ const (
 	ErrTeamogyStatus      = "TeamogyStatusUnknown"
 	ErrTeamogyRefused     = "TeamogyRequestRefused"
 	ErrSecretUnusable     = "SessionSecretUnusable"
+	ErrArchiveDamaged     = "ArchiveDamaged"
 	ErrKSeFUnavailable    = "KSeFUnavailable"
 	ErrKSeFQuota          = "KSeFQuota"
 	ErrKSeFNotYet         = "KSeFNotYet"
@@ -93,6 +94,7 @@ var ErrorTypes = []ErrorType{
 	{ErrTeamogyStatus, Configuration, "Teamogy does not know a document status of the settings.", "Create the status in Teamogy, or correct the RECEIVE_STATUS or SEND_..._STATUS that the message names."},
 	{ErrTeamogyRefused, Configuration, "Teamogy refuses a request.", "Check owner, company, process, participants and field map against the answer in the message."},
 	{ErrSecretUnusable, Configuration, "The deployment's session secret cannot be read or is not the one that was used.", "Restore SESSION_SECRET_FILE; all workers need the same one."},
+	{ErrArchiveDamaged, Configuration, "An object of the archive is cut short, changed or missing, so it cannot be known what happened to the invoice.", "Restore the object that the message names from a backup of the archive; nothing overwrites it, nothing is sent or created meanwhile, and it goes on by itself afterwards."},
 	{ErrKSeFUnavailable, Transient, "KSeF or the way to it does not answer properly.", "Nothing: it is tried again. If it lasts for hours, look at KSeF's status page and the network."},
 	{ErrKSeFQuota, Transient, "KSeF's request limit is used up for now.", "Nothing: it goes on when KSeF allows. If it happens often, see who else uses this NIP from this IP address."},
 	{ErrKSeFNotYet, Transient, "KSeF has not got it ready yet.", "Nothing: it is asked again."},
@@ -105,8 +107,16 @@ var ErrorTypes = []ErrorType{
 	{ErrUnexpected, Transient, "Something that the program does not know.", "Nothing: it is tried again. If it lasts, report the message."},
 }
 
-// LookupError finds an error type's row; unknown types get ErrUnexpected's.
+// formerTypes are names that error types had in earlier versions: records and
+// histories of those still carry them.
+var formerTypes = map[string]string{"NumberTaken": ErrNumberTaken}
+
+// LookupError finds an error type's row, also by a name that it had earlier;
+// unknown types get ErrUnexpected's.
 func LookupError(errorType string) ErrorType {
+	if now, renamed := formerTypes[errorType]; renamed {
+		errorType = now
+	}
 	for _, e := range ErrorTypes {
 		if e.Type == errorType {
 			return e

@@ -87,3 +87,13 @@ func TestStates_haveOneRowForEachConstant(t *testing.T) {
 	}
 	require.Len(t, States, len(constants))
 }
+
+// Records and histories of earlier versions carry names that have changed.
+func TestLookupError_knowsFormerNames(t *testing.T) {
+	require.Equal(t, "InvoiceNumberTaken", LookupError("NumberTaken").Type)
+	for former, now := range formerTypes {
+		require.Equal(t, now, LookupError(former).Type)
+		require.NotEqual(t, ErrUnexpected, LookupError(former).Type)
+		require.NotEqual(t, former, now)
+	}
+}

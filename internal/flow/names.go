@@ -151,3 +151,11 @@ func Scaled(d time.Duration, timeScale float64) time.Duration {
 	}
 	return time.Duration(float64(d) / timeScale)
 }
+
+// Unscaled is the duration that Scaled has shortened to d.
+func Unscaled(d time.Duration, timeScale float64) time.Duration {
+	if timeScale <= 0 || timeScale == 1 {
+		return d
+	}
+	return time.Duration(float64(d) * timeScale)
+}

@@ -107,15 +107,23 @@ type TransmitInput struct {
 // Transmitted is KSeF's answer about an accepted invoice.
 type Transmitted struct {
 	DocumentID       int64     `json:"documentId"`
-	SHA256           string    `json:"sha256"`
+	SHA256           string    `json:"sha256"` // of the bytes that KSeF holds
 	KSeFNumber       string    `json:"ksefNumber"`
-	AcquisitionDate  time.Time `json:"acquisitionDate"`
-	Mode             string    `json:"mode,omitempty"` // Online or Offline
+	AcquisitionDate  time.Time `json:"acquisitionDate"` // zero: KSeF does not say
+	Mode             string    `json:"mode,omitempty"`  // Online or Offline
 	SessionReference string    `json:"sessionReference"`
 	InvoiceReference string    `json:"invoiceReference,omitempty"`
-	// Adopted says that KSeF called the invoice a duplicate of one with the
-	// same bytes: our own earlier success.
+	// Adopted says that KSeF called the invoice a duplicate of one whose bytes
+	// we have sent: our own earlier success.
 	Adopted bool `json:"adopted,omitempty"`
+	// HandedOver is the hash that was handed over, if that is another than KSeF
+	// holds: the same invoice, rendered at another time.
+	HandedOver string `json:"handedOver,omitempty"`
+}
+
+// Answers tells whether this is the answer to a hand-over of these bytes.
+func (t *Transmitted) Answers(sha256 string) bool {
+	return t.SHA256 == sha256 || t.HandedOver != "" && t.HandedOver == sha256
 }
 
 // RecordNumberInput asks to write the KSeF number back.

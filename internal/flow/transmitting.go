@@ -153,6 +153,10 @@ type AwaitInput struct {
 	Reference  string  `json:"reference,omitempty"`
 	Plan       ListRef `json:"plan"`
 	Open       []int   `json:"open"` // indexes of the plan that are undecided
+	// WaitedSeconds is for how long already: since the session was filled, or
+	// brought its last decision. The longer, the more rarely KSeF is asked. It is
+	// no point in time, because a worker's clock may differ from Temporal's.
+	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
 }
 
 // Awaited tells what moved.

@@ -75,7 +75,7 @@ func TestResilience_aRecordDamagedInFlightHindersNoOtherOfItsSession(t *testing.
 	b.release("W/1")
 	session := b.sessions()[0]
 	b.eventually("its answer cannot be delivered", func() bool {
-		return len(b.atKSeF()) == 1 && strings.HasPrefix(b.pendingFailure(session), flow.ErrArchiveUnavailable+": ")
+		return len(b.atKSeF()) == 1 && strings.HasPrefix(b.pendingFailure(session), flow.ErrArchiveDamaged+": ")
 	})
 	b.release("W/2")
 	b.requireSent(good, 1)

@@ -1,6 +1,7 @@
 package ksef
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,9 @@ type Options struct {
 	// HTTP makes the requests; its redirects are not followed. Nil means a
 	// client of its own with time-outs that suit KSeF.
 	HTTP *http.Client
+	// BeforePost, if not nil, is asked right before a POST leaves, after all
+	// waiting; an error keeps it from being sent and is returned.
+	BeforePost func(context.Context) error
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// TimeScale divides the waits between polls and the windows of the quotas.
@@ -41,14 +45,16 @@ type Options struct {
 // have only one Client for the two, because it counts the requests against
 // their quota. It is safe for concurrent use.
 type Client struct {
-	base   *url.URL
-	nip    string
-	http   *http.Client
-	now    func() time.Time
-	scale  float64
-	logger *slog.Logger
-	pacer  *pacer
-	flight singleflight.Group
+	base       *url.URL
+	nip        string
+	http       *http.Client
+	beforePost func(context.Context) error
+	transfer   *http.Client // for packages: without a time-out of its own
+	now        func() time.Time
+	scale      float64
+	logger     *slog.Logger
+	pacer      *pacer
+	flight     singleflight.Group
 
 	mu          sync.Mutex
 	credentials Credentials
@@ -80,7 +86,7 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("time scale: must not be negative")
 	}
 	c := &Client{
-		base: base, nip: o.NIP, now: o.Now, scale: o.TimeScale, logger: o.Logger,
+		base: base, nip: o.NIP, beforePost: o.BeforePost, now: o.Now, scale: o.TimeScale, logger: o.Logger,
 		credentials: o.Credentials, warnings: map[string]int{},
 	}
 	if c.now == nil {
@@ -93,6 +99,9 @@ func New(o Options) (*Client, error) {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
 	c.http = newHTTPClient(o.HTTP)
+	transfer := *c.http
+	transfer.Timeout = 0 // a package may take long; contexts bound it
+	c.transfer = &transfer
 	c.pacer = newPacer(c.now, c.scale)
 	return c, nil
 }

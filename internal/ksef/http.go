@@ -154,6 +154,11 @@ func (c *Client) exchange(ctx context.Context, r request, address, bearer string
 	if bearer != "" {
 		q.Header.Set("Authorization", "Bearer "+bearer)
 	}
+	if c.beforePost != nil && r.method == http.MethodPost {
+		if err := c.beforePost(ctx); err != nil {
+			return nil, fmt.Errorf("%s: it was not sent: %w", r.operation, err)
+		}
+	}
 	started := time.Now()
 	resp, err := c.http.Do(q)
 	if err != nil {

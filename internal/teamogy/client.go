@@ -37,6 +37,9 @@ type Options struct {
 	// HTTP makes the requests; nil means a client of its own with a time-out of a minute. Redirects are judged by
 	// this package in either case.
 	HTTP *http.Client
+	// BeforeWrite, if not nil, is asked right before a POST or PATCH leaves, after all waiting; an error keeps it from
+	// being sent.
+	BeforeWrite func(context.Context) error
 	// Bucket is the request quota, shared by all clients of the host (see Buckets); nil means one of
 	// DefaultRequestsPerMinute for this client alone.
 	Bucket *Bucket
@@ -57,6 +60,7 @@ type Client struct {
 	fields      FieldMap
 	http        *http.Client
 	bucket      *Bucket
+	beforeWrite func(context.Context) error
 	log         *slog.Logger
 	now         func() time.Time
 	scale       float64
@@ -104,6 +108,7 @@ func New(o Options) (*Client, error) {
 		base:        base,
 		unit:        o.Unit,
 		fields:      o.Fields,
+		beforeWrite: o.BeforeWrite,
 		bucket:      o.Bucket,
 		log:         o.Logger,
 		now:         o.Now,

@@ -129,6 +129,11 @@ func (c *Client) sendAs(ctx context.Context, operation, method string, u *url.UR
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Content-Type", "application/json")
 
+	if c.beforeWrite != nil && method != http.MethodGet {
+		if err := c.beforeWrite(ctx); err != nil {
+			return nil, &Error{Operation: operation, Kind: Network, Detail: "it was not sent", cause: err, unsent: true}
+		}
+	}
 	started := c.now()
 	response, err := c.http.Do(request)
 	if err != nil {

@@ -128,7 +128,13 @@ func (o Open) nextMove() string {
 	return retry
 }
 
-// closedGates are the connection's closed gates. (The seam for archive.Gates.)
-func closedGates(context.Context, *archive.Archive, string) ([]Gate, error) {
-	return nil, nil
+// closedGates are the connection's closed gates; what cannot be read is the error
+// beside the others.
+func closedGates(ctx context.Context, a *archive.Archive, connection string) ([]Gate, error) {
+	closed, err := a.Gates(ctx, connection)
+	var gates []Gate
+	for _, g := range closed {
+		gates = append(gates, Gate{Scope: g.Scope, Since: g.Since, Type: g.ErrorType, Text: g.Text, Remedy: g.Remedy})
+	}
+	return gates, err
 }

@@ -1,0 +1,393 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"net/http/httptrace"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"teamogy-ksef/internal/connection"
+	"teamogy-ksef/internal/ksef"
+	"teamogy-ksef/internal/teamogy"
+)
+
+// gatedConnections gives clients to those who may pass the gates, and watches
+// their calls: the one place where gates are checked, closed and opened.
+type gatedConnections struct {
+	Connections
+	gates *Gates
+}
+
+// loginTrier logs in anew and reads the login's permissions, which costs no
+// quota of invoices; *Clients has it.
+type loginTrier interface {
+	TryLogin(ctx context.Context, name string) (permissions []string, err error)
+}
+
+// KSeF implements Connections.
+func (g *gatedConnections) KSeF(ctx context.Context, name string) (KSeFClient, *connection.Connection, error) {
+	client, settings, err := g.Connections.KSeF(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, tickets, err := g.enter(ctx, settings, gateKSeF)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, scope := range tickets {
+		if err := g.probeKSeF(ctx, v, client, scope); err != nil {
+			return nil, nil, err
+		}
+	}
+	return &gatedKSeF{client, v}, settings, nil
+}
+
+// probeKSeF prepares the caller's own probe: without a login, or without the
+// permission that the gate is about, its call would be wasted.
+func (g *gatedConnections) probeKSeF(ctx context.Context, v *visit, client KSeFClient, scope string) error {
+	if scope != gateKSeF && permissionBehind[scope] == "" {
+		return nil
+	}
+	g.gates.probeBegins(v.settings.Name, scope)
+	defer g.gates.probeEnds(v.settings.Name, scope)
+	permissions, err := g.tryLogin(ctx, v.settings.Name, client)
+	switch needed := permissionBehind[scope]; {
+	case err != nil:
+	case scope == gateKSeF:
+		g.gates.open(ctx, v.settings.Name, scope)
+		return nil
+	case len(permissions) == 0 || slices.Contains(permissions, needed): // an owner's list is empty
+		return nil
+	}
+	return g.gates.stillOpen(v.settings.Name, v.settings.TimeScale, scope)
+}
+
+func (g *gatedConnections) tryLogin(ctx context.Context, name string, client KSeFClient) ([]string, error) {
+	if trier, is := g.Connections.(loginTrier); is {
+		return trier.TryLogin(ctx, name)
+	}
+	if _, err := client.Login(ctx); err != nil {
+		return nil, err
+	}
+	return client.Permissions(ctx)
+}
+
+// Teamogy implements Connections.
+func (g *gatedConnections) Teamogy(ctx context.Context, name string) (TeamogyClient, *connection.Connection, error) {
+	client, settings, err := g.Connections.Teamogy(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, tickets, err := g.enter(ctx, settings, gateTeamogy)
+	if err != nil {
+		return nil, nil, err
+	}
+	if slices.Contains(tickets, gateTeamogy) {
+		if err := g.probeTeamogy(ctx, v, client); err != nil {
+			return nil, nil, err
+		}
+	}
+	return &gatedTeamogy{client, v}, settings, nil
+}
+
+// probeTeamogy asks for one row of a view. Any answer but a refusal of the key
+// lets the caller's own call find out the rest: a key that may only receive
+// cannot see sales invoices.
+func (g *gatedConnections) probeTeamogy(ctx context.Context, v *visit, client TeamogyClient) error {
+	name := v.settings.Name
+	g.gates.probeBegins(name, gateTeamogy)
+	defer g.gates.probeEnds(name, gateTeamogy)
+	err := client.Ping(teamogy.WithPriority(ctx, teamogy.High))
+	if err == nil {
+		g.gates.open(ctx, name, gateTeamogy)
+		return nil
+	}
+	if failure, is := teamogy.AsError(err); is && failure.Kind == teamogy.Forbidden {
+		return nil
+	}
+	return g.gates.stillOpen(name, v.settings.TimeScale, gateTeamogy)
+}
+
+// enter passes the gates of the client and of the activity.
+func (g *gatedConnections) enter(ctx context.Context, settings *connection.Connection, ofClient string) (*visit, []string, error) {
+	who, what := callerOf(ctx)
+	tickets, err := g.gates.enter(ctx, settings, who, append([]string{ofClient}, gatesBefore[what]...)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := &visit{connections: g, settings: settings, who: who, ofClient: ofClient, tickets: map[string]bool{}}
+	for _, scope := range tickets {
+		v.tickets[scope] = true
+	}
+	return v, tickets, nil
+}
+
+// enterGates is for activities that use no client.
+func (b *base) enterGates(ctx context.Context, name string) error {
+	if b.Gates == nil {
+		return nil
+	}
+	settings, err := b.Connections.Settings(ctx, name)
+	if err != nil {
+		return err
+	}
+	who, what := callerOf(ctx)
+	_, err = b.Gates.enter(ctx, settings, who, gatesBefore[what]...)
+	return err
+}
+
+// decided notes what KSeF has decided about an invoice that it had taken: 410,
+// that it is not ours to issue, is the set-up's fault if it happens to several.
+func (b *base) decided(ctx context.Context, name, workflowID string, refusal error) {
+	if b.Gates == nil {
+		return
+	}
+	settings, err := b.Connections.Settings(ctx, name)
+	switch {
+	case err != nil: // nobody may send for it any more
+	case refusal == nil:
+		b.Gates.succeeded(ctx, settings, workflowID, callDecision, gateIssuing, b.Now())
+	default:
+		b.Gates.refuse(ctx, settings, workflowID, callDecision, gateIssuing, b.Now(), false, refusal)
+	}
+}
+
+// callerOf is the workflow on whose behalf an activity runs, which is one
+// invoice or one session, and the activity's name.
+func callerOf(ctx context.Context) (who, what string) {
+	if !activity.IsActivity(ctx) {
+		return "test", ""
+	}
+	info := activity.GetInfo(ctx)
+	return info.WorkflowExecution.ID, info.ActivityType.Name
+}
+
+// visit is one activity behind the gates.
+type visit struct {
+	connections *gatedConnections
+	settings    *connection.Connection
+	who         string
+	ofClient    string
+
+	mu      sync.Mutex
+	tickets map[string]bool // closed gates that it may pass, until it is refused
+}
+
+// allowed is asked before each call: a gate may have been closed since the
+// activity began, and the connection's file may have been taken away or
+// changed.
+func (v *visit) allowed(ctx context.Context, call string) error {
+	now, err := v.connections.Settings(ctx, v.settings.Name)
+	if err != nil {
+		return err
+	}
+	if now.Fingerprint() != v.settings.Fingerprint() {
+		// With the check of the binding; the client that is in use stays good for
+		// the rest of this activity.
+		if v.ofClient == gateKSeF {
+			_, _, err = v.connections.Connections.KSeF(ctx, v.settings.Name)
+		} else {
+			_, _, err = v.connections.Connections.Teamogy(ctx, v.settings.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, scope := range []string{v.ofClient, gateOfCall[call]} {
+		v.mu.Lock()
+		ticket := v.tickets[scope]
+		v.mu.Unlock()
+		if ticket {
+			continue
+		}
+		if err := v.connections.gates.stillOpen(v.settings.Name, v.settings.TimeScale, scope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ended judges a call.
+func (v *visit) ended(ctx context.Context, call string, began time.Time, answered bool, ping func(context.Context) error, err error) {
+	gates := v.connections.gates
+	if proves(err) {
+		if answered { // by the outside, and not by a cache
+			gates.succeeded(ctx, v.settings, v.who, call, gateOfCall[call], began)
+			if v.ofClient == gateTeamogy {
+				gates.succeeded(ctx, v.settings, v.who, call, gateTeamogy, began)
+			}
+		}
+		return
+	}
+	scope, r := refusalOf(call, err)
+	if r == noRefusal {
+		return
+	}
+	if r == ofKey && ping != nil && gates.stillOpen(v.settings.Name, 1, scope) == nil && keyRefused(ctx, ping) {
+		scope = gateTeamogy
+	}
+	v.mu.Lock()
+	delete(v.tickets, scope)
+	v.mu.Unlock()
+	gates.refuse(ctx, v.settings, v.who, call, scope, began, r != ofOne, err)
+}
+
+// keyRefused tells a key that may do nothing from one that lacks a right:
+// Teamogy may answer 403 to both.
+func keyRefused(ctx context.Context, ping func(context.Context) error) bool {
+	failure, is := teamogy.AsError(ping(ctx))
+	return is && (failure.Kind == teamogy.Unauthorized || failure.Kind == teamogy.Forbidden)
+}
+
+// through makes a call of a client behind the gates.
+func through[T any](ctx context.Context, v *visit, call string, ping func(context.Context) error, do func(context.Context) (T, error)) (T, error) {
+	if err := v.allowed(ctx, call); err != nil {
+		var none T
+		return none, err
+	}
+	var answered atomic.Bool
+	began := v.connections.gates.now()
+	result, err := do(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }}))
+	v.ended(ctx, call, began, answered.Load(), ping, err)
+	return result, err
+}
+
+// without is through for calls without a result.
+func (v *visit) without(ctx context.Context, call string, ping func(context.Context) error, do func(context.Context) error) error {
+	_, err := through(ctx, v, call, ping, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
+	return err
+}
+
+// metGate tells whether an error is that of a closed gate.
+func metGate(err error) bool {
+	var p *problem
+	return errors.As(err, &p) && p.gate
+}
+
+// gatedKSeF is a KSeF client behind the gates.
+type gatedKSeF struct {
+	KSeFClient
+	visit *visit
+}
+
+func (k *gatedKSeF) Login(ctx context.Context) (ksef.LoginState, error) {
+	return through(ctx, k.visit, "Login", nil, k.KSeFClient.Login)
+}
+
+func (k *gatedKSeF) Permissions(ctx context.Context) ([]string, error) {
+	return through(ctx, k.visit, "Permissions", nil, k.KSeFClient.Permissions)
+}
+
+func (k *gatedKSeF) RateLimits(ctx context.Context) (ksef.RateLimits, error) {
+	return through(ctx, k.visit, "RateLimits", nil, k.KSeFClient.RateLimits)
+}
+
+func (k *gatedKSeF) QueryMetadata(ctx context.Context, q ksef.MetadataQuery) (ksef.MetadataPage, error) {
+	return through(ctx, k.visit, callQueryMetadata, nil, func(ctx context.Context) (ksef.MetadataPage, error) { return k.KSeFClient.QueryMetadata(ctx, q) })
+}
+
+func (k *gatedKSeF) DownloadInvoice(ctx context.Context, number, wantHash string) ([]byte, error) {
+	return through(ctx, k.visit, callDownload, nil, func(ctx context.Context) ([]byte, error) {
+		return k.KSeFClient.DownloadInvoice(ctx, number, wantHash)
+	})
+}
+
+func (k *gatedKSeF) OpenOnlineSession(ctx context.Context, form ksef.FormCode, key ksef.SymmetricKey) (ksef.OpenedSession, error) {
+	return through(ctx, k.visit, callOpenSession, nil, func(ctx context.Context) (ksef.OpenedSession, error) {
+		return k.KSeFClient.OpenOnlineSession(ctx, form, key)
+	})
+}
+
+func (k *gatedKSeF) SendInvoice(ctx context.Context, session string, key ksef.SymmetricKey, invoice ksef.InvoiceToSend) (string, error) {
+	return through(ctx, k.visit, callSendInvoice, nil, func(ctx context.Context) (string, error) {
+		return k.KSeFClient.SendInvoice(ctx, session, key, invoice)
+	})
+}
+
+func (k *gatedKSeF) CloseOnlineSession(ctx context.Context, session string) error {
+	return k.visit.without(ctx, callCloseSession, nil, func(ctx context.Context) error { return k.KSeFClient.CloseOnlineSession(ctx, session) })
+}
+
+func (k *gatedKSeF) SessionStatus(ctx context.Context, session string) (ksef.SessionStatus, error) {
+	return through(ctx, k.visit, callSessionStatus, nil, func(ctx context.Context) (ksef.SessionStatus, error) {
+		return k.KSeFClient.SessionStatus(ctx, session)
+	})
+}
+
+func (k *gatedKSeF) SessionInvoices(ctx context.Context, session string) ([]ksef.InvoiceStatus, error) {
+	return through(ctx, k.visit, callSessionList, nil, func(ctx context.Context) ([]ksef.InvoiceStatus, error) {
+		return k.KSeFClient.SessionInvoices(ctx, session)
+	})
+}
+
+func (k *gatedKSeF) InvoiceStatus(ctx context.Context, session, invoice string) (ksef.InvoiceStatus, error) {
+	return through(ctx, k.visit, callInvoiceStatus, nil, func(ctx context.Context) (ksef.InvoiceStatus, error) {
+		return k.KSeFClient.InvoiceStatus(ctx, session, invoice)
+	})
+}
+
+func (k *gatedKSeF) InvoiceUPO(ctx context.Context, session, invoice string) ([]byte, error) {
+	return through(ctx, k.visit, callUPO, nil, func(ctx context.Context) ([]byte, error) { return k.KSeFClient.InvoiceUPO(ctx, session, invoice) })
+}
+
+func (k *gatedKSeF) InvoiceUPOByNumber(ctx context.Context, session, ksefNumber string) ([]byte, error) {
+	return through(ctx, k.visit, callUPOByNumber, nil, func(ctx context.Context) ([]byte, error) {
+		return k.KSeFClient.InvoiceUPOByNumber(ctx, session, ksefNumber)
+	})
+}
+
+// gatedTeamogy is a Teamogy client behind the gates.
+type gatedTeamogy struct {
+	TeamogyClient
+	visit *visit
+}
+
+// ping is made with high priority: everything waits for its answer.
+func (t *gatedTeamogy) ping(ctx context.Context) error {
+	return t.TeamogyClient.Ping(teamogy.WithPriority(ctx, teamogy.High))
+}
+
+func (t *gatedTeamogy) FindCompanyByNIP(ctx context.Context, nip string) (teamogy.CompanyMatch, error) {
+	return through(ctx, t.visit, callFindCompany, t.ping, func(ctx context.Context) (teamogy.CompanyMatch, error) {
+		return t.TeamogyClient.FindCompanyByNIP(ctx, nip)
+	})
+}
+
+func (t *gatedTeamogy) FindDocumentByKSeFNumber(ctx context.Context, ksefNumber string) (teamogy.Document, bool, error) {
+	found := false
+	d, err := through(ctx, t.visit, callFindDocument, t.ping, func(ctx context.Context) (d teamogy.Document, err error) {
+		d, found, err = t.TeamogyClient.FindDocumentByKSeFNumber(ctx, ksefNumber)
+		return d, err
+	})
+	return d, found, err
+}
+
+func (t *gatedTeamogy) CreatePurchaseInvoice(ctx context.Context, n teamogy.NewPurchaseInvoice) (teamogy.Document, error) {
+	return through(ctx, t.visit, callCreatePurchase, t.ping, func(ctx context.Context) (teamogy.Document, error) {
+		return t.TeamogyClient.CreatePurchaseInvoice(ctx, n)
+	})
+}
+
+func (t *gatedTeamogy) ListReadySalesInvoices(ctx context.Context, types []string, status string) ([]teamogy.ReadyInvoice, error) {
+	return through(ctx, t.visit, callListReady, t.ping, func(ctx context.Context) ([]teamogy.ReadyInvoice, error) {
+		return t.TeamogyClient.ListReadySalesInvoices(ctx, types, status)
+	})
+}
+
+func (t *gatedTeamogy) ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error) {
+	var info teamogy.DocumentInfo
+	xml, err := through(ctx, t.visit, callReadXML, t.ping, func(ctx context.Context) (xml []byte, err error) {
+		xml, info, err = t.TeamogyClient.ReadInvoiceXML(ctx, documentID)
+		return xml, err
+	})
+	return xml, info, err
+}
+
+func (t *gatedTeamogy) PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error {
+	return t.visit.without(ctx, callPatch, t.ping, func(ctx context.Context) error { return t.TeamogyClient.PatchSalesInvoice(ctx, documentID, patch) })
+}
