@@ -42,11 +42,15 @@ type KSeFClient interface {
 type TeamogyClient interface {
 	FindCompanyByNIP(ctx context.Context, nip string) (teamogy.CompanyMatch, error)
 	FindDocumentByKSeFNumber(ctx context.Context, ksefNumber string) (teamogy.Document, bool, error)
-	CreatePurchaseInvoice(context.Context, teamogy.NewPurchaseInvoice) (teamogy.Document, error)
+	PreparePurchaseInvoice(teamogy.NewPurchaseInvoice) (teamogy.PreparedPurchase, error)
+	MayCreate() error
+	CreatePrepared(ctx context.Context, p teamogy.PreparedPurchase, begun time.Time) (teamogy.Document, error)
+	AdoptPurchaseInvoice(ctx context.Context, documentID int64, ksefNumber string) (teamogy.Document, error)
+	RecallDoubt(ksefNumber string, since time.Time, above int64)
+	HighestID() int64
 	ListReadySalesInvoices(ctx context.Context, types []string, status string) ([]teamogy.ReadyInvoice, error)
 	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)
 	PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error
-	ViewLag() time.Duration
 	Ping(context.Context) error
 }
 

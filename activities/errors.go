@@ -114,6 +114,10 @@ func typeOfTeamogy(e *teamogy.Error) string {
 	case teamogy.Invalid, teamogy.Conflict, teamogy.NotSearchable, teamogy.NotFound:
 		// Not found: the activities that ask for one document decide themselves.
 		return flow.ErrTeamogyRefused
+	case teamogy.Locked:
+		return flow.ErrTeamogyRefused
+	case teamogy.OutcomeUnknown:
+		return flow.ErrTeamogyOutcomeUnknown
 	case teamogy.XMLMissing:
 		return flow.ErrInvoiceMissing
 	case teamogy.NotSaved:

@@ -88,6 +88,8 @@ var errorCases = []struct {
 	{"Teamogy: another KSeF number stands there", ofTeamogy(teamogy.Conflict), flow.ErrTeamogyRefused},
 	{"Teamogy: cannot be searched", ofTeamogy(teamogy.NotSearchable), flow.ErrTeamogyRefused},
 	{"Teamogy: 404 where no document was named", ofTeamogy(teamogy.NotFound), flow.ErrTeamogyRefused},
+	{"Teamogy: locked", ofTeamogy(teamogy.Locked), flow.ErrTeamogyRefused},
+	{"Teamogy: nobody knows whether it was created", ofTeamogy(teamogy.OutcomeUnknown), flow.ErrTeamogyOutcomeUnknown},
 	{"Teamogy: no XML", ofTeamogy(teamogy.XMLMissing), flow.ErrInvoiceMissing},
 	{"Teamogy: not saved", ofTeamogy(teamogy.NotSaved), flow.ErrTeamogyNotSaved},
 	{"Teamogy: 5xx", ofTeamogy(teamogy.Server), flow.ErrTeamogyUnavailable},

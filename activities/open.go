@@ -160,6 +160,8 @@ func (b *base) openInvoice(ctx context.Context, key archive.RecordKey) (OpenInvo
 				step(f, "fetched")
 			case factCreating:
 				step(f, "creation in Teamogy begun")
+			case factNotCreated:
+				step(f, "not created")
 			}
 		}
 		invoice.Ended = record.Created != nil
@@ -181,6 +183,8 @@ func (b *base) openInvoice(ctx context.Context, key archive.RecordKey) (OpenInvo
 		case factSubmitted:
 			step(f, "submitted in session %s", record.Submissions[len(record.Submissions)-1].Session)
 			refused = false
+		case factSentAgain:
+			step(f, "sent a second time")
 		case factTaken:
 			step(f, "taken by KSeF")
 		case factNotProcessed, factBlocked, factRejected:

@@ -21,6 +21,7 @@ const (
 	factFound        = "found"         // KSeF's metadata of a received invoice
 	factFetched      = "fetched"       // its exact bytes are in the archive
 	factCreating     = "creating"      // about to create the purchase invoice in Teamogy
+	factNotCreated   = "not-created"   // that attempt made none: Teamogy refused it, or a person has looked
 	factCreated      = "created"       // the purchase invoice exists in Teamogy
 	factSubmitted    = "submitted"     // about to be sent in a KSeF session
 	factSentAgain    = "sent-again"    // about to be sent a second time in the same session
@@ -48,6 +49,26 @@ type createdFact struct {
 	Number     string   `json:"number,omitempty"`
 	Notes      []string `json:"notes,omitempty"`
 	Existed    bool     `json:"existed,omitempty"`
+	ByHand     bool     `json:"byHand,omitempty"` // a person has said so
+	Who        string   `json:"who,omitempty"`
+	Reason     string   `json:"reason,omitempty"`
+}
+
+// creatingFact is one attempt to create the purchase invoice, noted before its POST.
+type creatingFact struct {
+	// Body is what is sent, byte for byte, so that it can be sent again.
+	Body string `json:"body,omitempty"`
+	// Above is the highest document ID that was known before, 0 if none was.
+	Above int64 `json:"above,omitempty"`
+}
+
+// notCreatedFact has the name of the attempt that made no document.
+type notCreatedFact struct {
+	Refused string `json:"refused,omitempty"` // as what Teamogy refused it
+	Content bool   `json:"content,omitempty"` // for its content: the same would be refused again
+	ByHand  bool   `json:"byHand,omitempty"`
+	Who     string `json:"who,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 // sessionFact is about one invoice in one KSeF session.
@@ -98,12 +119,17 @@ func receivedKey(connection, ksefNumber string) archive.RecordKey {
 
 // note adds a fact to a record. A fact that is there already stays as it is.
 func (b *base) note(ctx context.Context, key archive.RecordKey, kind, name string, data any) error {
+	_, err := b.noteNew(ctx, key, kind, name, data)
+	return err
+}
+
+// noteNew is note that tells whether the fact was added, and not there before.
+func (b *base) noteNew(ctx context.Context, key archive.RecordKey, kind, name string, data any) (added bool, err error) {
 	raw, err := json.Marshal(data)
 	if err != nil {
-		return fmt.Errorf("encode the fact %s: %w", kind, err)
+		return false, fmt.Errorf("encode the fact %s: %w", kind, err)
 	}
-	_, err = b.Archive.AddFact(ctx, key, archive.Fact{Kind: kind, Name: name, At: b.Now().UTC(), Data: raw})
-	return err
+	return b.Archive.AddFact(ctx, key, archive.Fact{Kind: kind, Name: name, At: b.Now().UTC(), Data: raw})
 }
 
 // sentRecord reads and folds an issued invoice's record.
@@ -290,45 +316,6 @@ func short(s string) string {
 		return s[:16]
 	}
 	return s
-}
-
-// receivedRecord is the fold of a received invoice's facts.
-type receivedRecord struct {
-	Metadata *ksef.Metadata
-	Fetched  *fetchedFact
-	Created  *createdFact
-	Creating time.Time // when its creation was last tried; zero: never
-}
-
-func (b *base) receivedRecord(ctx context.Context, connection, ksefNumber string) (*receivedRecord, error) {
-	facts, err := b.Archive.Facts(ctx, receivedKey(connection, ksefNumber))
-	if err != nil {
-		return nil, err
-	}
-	r := &receivedRecord{}
-	for _, f := range facts {
-		switch f.Kind {
-		case factFound:
-			r.Metadata = &ksef.Metadata{}
-			err = json.Unmarshal(f.Data, r.Metadata)
-		case factFetched:
-			r.Fetched = &fetchedFact{}
-			err = json.Unmarshal(f.Data, r.Fetched)
-		case factCreating:
-			if f.At.After(r.Creating) {
-				r.Creating = f.At
-			}
-		case factCreated:
-			r.Created = &createdFact{}
-			if err = json.Unmarshal(f.Data, r.Created); err == nil && r.Created.DocumentID == 0 {
-				err = errSaysNothing
-			}
-		}
-		if err != nil {
-			return nil, receivedKey(connection, ksefNumber).Damaged(f)
-		}
-	}
-	return r, nil
 }
 
 // indexReceived files a received invoice under the Warsaw day of its KSeF

@@ -59,53 +59,6 @@ func firstFew(ids []int64) []int64 {
 	return ids[:min(len(ids), 10)]
 }
 
-// CreateReceivedInvoice makes the purchase invoice of a received invoice. It
-// looks for the KSeF number before it creates anything, because an earlier
-// attempt may have succeeded although its answer was lost.
-func (t *Teamogy) CreateReceivedInvoice(ctx context.Context, in flow.CreateReceivedInput) (out flow.ImportResult, err error) {
-	defer t.failed(ctx, in.Connection, &err)
-	client, c, err := t.Connections.Teamogy(ctx, in.Connection)
-	if err != nil {
-		return out, err
-	}
-	record, err := t.receivedRecord(ctx, in.Connection, in.KSeFNumber)
-	if err != nil {
-		return out, archiving("read the record of "+in.KSeFNumber, err)
-	}
-	if done := record.Created; done != nil {
-		return flow.ImportResult{DocumentID: done.DocumentID, Number: done.Number, Notes: done.Notes, Existed: true}, nil
-	}
-	// An earlier attempt may have died right after its POST, and Teamogy's views
-	// may follow with a delay: only after that a look can be trusted.
-	if !record.Creating.IsZero() {
-		if err := pause(ctx, record.Creating.Add(client.ViewLag()).Sub(t.Now())); err != nil {
-			return out, err
-		}
-	}
-	ctx = teamogy.WithPriority(ctx, teamogy.Low)
-	document, existed, err := client.FindDocumentByKSeFNumber(ctx, in.KSeFNumber)
-	if err != nil {
-		return out, err
-	}
-	purchase, err := t.purchase(ctx, c, in, record)
-	if err != nil {
-		return out, err
-	}
-	if !existed {
-		attempt := fmt.Sprintf("%s-%d", short(runOf(ctx)), attemptOf(ctx))
-		if err := t.note(ctx, receivedKey(c.Name, in.KSeFNumber), factCreating, attempt, flow.Nothing{}); err != nil {
-			return out, archiving("record that the document is about to be created", err)
-		}
-		if document, err = client.CreatePurchaseInvoice(ctx, purchase.NewPurchaseInvoice); err != nil {
-			return out, err
-		}
-	}
-	out = flow.ImportResult{DocumentID: document.ID, Number: document.Number, Notes: purchase.notes, Existed: existed}
-	return out, archiving("record that the document exists", t.note(ctx, receivedKey(c.Name, in.KSeFNumber), factCreated, "document", createdFact{
-		DocumentID: document.ID, Number: document.Number, Notes: purchase.notes, Existed: existed,
-	}))
-}
-
 type purchase struct {
 	teamogy.NewPurchaseInvoice
 	notes []string
@@ -237,7 +190,7 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 		return out, nil
 	}
 	switch {
-	case notFound(err):
+	case deleted(ctx, client, err):
 		return out, newProblem(flow.ErrDocumentUnknown, "Teamogy has no document %d: %v", in.DocumentID, err)
 	case info.KSeFNumber != "":
 		return out, t.numbered(ctx, in, xml, info.KSeFNumber)
@@ -299,12 +252,16 @@ func (t *Teamogy) RecordKSeFNumber(ctx context.Context, in flow.RecordNumberInpu
 		return out, err
 	}
 	err = client.PatchSalesInvoice(teamogy.WithPriority(ctx, teamogy.High), in.DocumentID, teamogy.SalesPatch{
-		Status: c.SendSentStatus, KSeFNumber: in.Answer.KSeFNumber, KSeFStatus: ksefStatusAccepted,
+		Status: c.SendSentStatus, From: c.SendReadyStatus, KSeFNumber: in.Answer.KSeFNumber, KSeFStatus: ksefStatusAccepted,
 		AcceptedAt: in.Answer.AcquisitionDate, Mode: in.Answer.Mode, VerificationLink: link,
 		UPOReference: upoKey(in.Answer.KSeFNumber), SessionReference: in.Answer.SessionReference,
 		ClearMessage: true,
 	})
-	if notFound(err) {
+	if locked(err) { // its number is there; what else an earlier attempt did not write cannot be added any more
+		t.Logger.WarnContext(ctx, "Teamogy does not let a document with its KSeF number be completed", "connection", c.Name, "documentId", in.DocumentID, "error", err)
+		err = nil
+	}
+	if deleted(ctx, client, err) {
 		t.Logger.ErrorContext(ctx, "a document was deleted in Teamogy after it had been sent to KSeF",
 			"connection", c.Name, "documentId", in.DocumentID, "ksefNumber", in.Answer.KSeFNumber)
 		out.Gone, err = true, nil
@@ -342,7 +299,7 @@ func (t *Teamogy) RecordRejection(ctx context.Context, in flow.RecordRejectionIn
 	if err := t.note(ctx, key, factRejected, "run-"+run, sessionFact{SHA256: in.SHA256, Type: in.Type, Text: in.Reason}); err != nil {
 		return flow.Nothing{}, archiving("record the rejection", err)
 	}
-	patch := teamogy.SalesPatch{Status: c.SendRejectedStatus, KSeFStatus: ksefStatusRejected, Message: in.Reason}
+	patch := teamogy.SalesPatch{Status: c.SendRejectedStatus, From: c.SendReadyStatus, KSeFStatus: ksefStatusRejected, Message: in.Reason}
 	written := writtenFact{SHA256: in.SHA256, Rejection: in.Type}
 	if in.Type == flow.ErrIssuedOtherwise {
 		record, err := t.sentRecord(ctx, c.Name, in.DocumentID)
@@ -358,8 +315,13 @@ func (t *Teamogy) RecordRejection(ctx context.Context, in flow.RecordRejectionIn
 		return flow.Nothing{}, err
 	}
 	err = client.PatchSalesInvoice(ctx, in.DocumentID, patch)
-	if notFound(err) {
+	if deleted(ctx, client, err) {
 		return flow.Nothing{}, nil // the document is gone; the record knows
+	}
+	if locked(err) {
+		t.Logger.WarnContext(ctx, "the refusal cannot be written to the document, which Teamogy has locked",
+			"connection", c.Name, "documentId", in.DocumentID, "reason", in.Reason, "error", err)
+		return flow.Nothing{}, nil
 	}
 	if err != nil {
 		return flow.Nothing{}, err
@@ -382,7 +344,7 @@ func (t *Teamogy) corrected(ctx context.Context, client TeamogyClient, in flow.R
 		return !same, err
 	case errors.As(err, &failure) && failure.Kind == teamogy.XMLMissing:
 		return true, nil
-	case notFound(err):
+	case deleted(ctx, client, err):
 		return true, nil
 	}
 	return false, err
@@ -390,3 +352,23 @@ func (t *Teamogy) corrected(ctx context.Context, client TeamogyClient, in flow.R
 
 // documentName is how messages name a Teamogy document.
 func documentName(id int64) string { return "Teamogy document " + strconv.FormatInt(id, 10) }
+
+// goneTries is after how many attempts an answer that some gateways give for a deleted document is believed: about
+// twenty minutes, while Teamogy answers other questions.
+const goneTries = 12
+
+// deleted tells whether an error says that the document that was asked for does not exist any more: a plain 404 says
+// so at once, a page with status 404 or an empty answer when it lasts.
+func deleted(ctx context.Context, client TeamogyClient, err error) bool {
+	if notFound(err) {
+		return true
+	}
+	var failure *teamogy.Error
+	return errors.As(err, &failure) && failure.MayBeDeleted() && attemptOf(ctx) >= goneTries && client.Ping(ctx) == nil
+}
+
+// locked tells whether Teamogy does not let a document be changed any more, because it has its KSeF number.
+func locked(err error) bool {
+	var failure *teamogy.Error
+	return errors.As(err, &failure) && failure.Kind == teamogy.Locked
+}

@@ -28,6 +28,10 @@ func (f *fakeTeamogy) FindDocumentByKSeFNumber(context.Context, string) (teamogy
 	return teamogy.Document{}, false, f.err
 }
 
+func (f *fakeTeamogy) RecallDoubt(string, time.Time, int64) {}
+
+func (f *fakeTeamogy) Ping(context.Context) error { return nil }
+
 func (f *fakeTeamogy) ListReadySalesInvoices(context.Context, []string, string) ([]teamogy.ReadyInvoice, error) {
 	return nil, f.err
 }

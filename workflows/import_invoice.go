@@ -23,6 +23,7 @@ func ImportInvoice(ctx workflow.Context, in flow.ImportInput) (flow.ImportResult
 
 type importInvoice struct {
 	in flow.ImportInput
+	unknown
 }
 
 func newImport(ctx workflow.Context, in flow.ImportInput) (*importInvoice, error) {
@@ -35,7 +36,8 @@ func newImport(ctx workflow.Context, in flow.ImportInput) (*importInvoice, error
 	if err := describe(ctx, in.Connection, flow.DirectionReceived, flow.StateImporting); err != nil {
 		return nil, err
 	}
-	return &importInvoice{in: in}, nil
+	i := &importInvoice{in: in}
+	return i, i.handleResolve(ctx)
 }
 
 func (i *importInvoice) run(ctx workflow.Context) (flow.ImportResult, error) {
@@ -55,7 +57,7 @@ func (i *importInvoice) run(ctx workflow.Context) (flow.ImportResult, error) {
 		return none, err
 	}
 
-	result, err := run(ctx, oneCall, "Create the purchase invoice in Teamogy", teamogy.CreateReceivedInvoice, flow.CreateReceivedInput{
+	result, err := i.create(ctx, title, flow.CreateReceivedInput{
 		Connection: i.in.Connection, KSeFNumber: i.in.KSeFNumber, Document: invoice.Document, Supplier: supplier,
 	})
 	if err != nil {

@@ -40,6 +40,8 @@ const (
 	UpdateResume = "Resume"
 	// UpdateHold keeps a document of SendInvoices out, or lets it in again; input HoldChange.
 	UpdateHold = "Hold"
+	// UpdateResolve tells an ImportInvoice that waits in StateUnknown what a person has found out; input Resolution.
+	UpdateResolve = "Resolve"
 	// QueryStatus answers ReceiveStatus, SendStatus or TransmitStatus.
 	QueryStatus = "Status"
 	// SignalTransmit hands an invoice over to TransmitInvoices; input HandOver.

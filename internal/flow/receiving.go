@@ -229,6 +229,36 @@ type CreateReceivedInput struct {
 	Supplier   Supplier `json:"supplier"`
 }
 
+// Resolution is the input of the update Resolve: what a person has found in
+// Teamogy about a create without an answer. Exactly one of DocumentID and
+// NotCreated is given.
+type Resolution struct {
+	DocumentID int64  `json:"documentId,omitempty"` // the document that it made
+	NotCreated bool   `json:"notCreated,omitempty"` // it made none
+	Who        string `json:"who,omitempty"`        // has found it out; kept in the record
+	Reason     string `json:"reason,omitempty"`     // likewise
+}
+
+// Problem says what is wrong with the input, in words; empty: nothing.
+func (r Resolution) Problem() string {
+	switch {
+	case r.DocumentID < 0:
+		return "the documentId is negative"
+	case r.DocumentID != 0 && r.NotCreated:
+		return "either documentId or notCreated, not both"
+	case r.DocumentID == 0 && !r.NotCreated:
+		return "documentId or notCreated is missing"
+	}
+	return ""
+}
+
+// ResolveReceivedInput asks to take over what a person has found out.
+type ResolveReceivedInput struct {
+	Connection string     `json:"connection"`
+	KSeFNumber string     `json:"ksefNumber"`
+	Resolution Resolution `json:"resolution"`
+}
+
 // ImportResult is the result of ImportInvoice.
 type ImportResult struct {
 	DocumentID int64    `json:"documentId"`

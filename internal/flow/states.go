@@ -5,6 +5,7 @@ const (
 	StateImporting    = "importing"
 	StateImported     = "imported"
 	StateNeedsCheck   = "imported-check"
+	StateUnknown      = "outcome-unknown"
 	StateSending      = "sending"
 	StateAccepted     = "accepted"
 	StateRejected     = "rejected"
@@ -30,6 +31,7 @@ var States = []State{
 	{StateImporting, DirectionReceived, "The invoice is being fetched from KSeF and created in Teamogy.", "teamogy-ksef"},
 	{StateImported, DirectionReceived, "The purchase invoice is in Teamogy.", "the approval process in Teamogy"},
 	{StateNeedsCheck, DirectionReceived, "The purchase invoice is in Teamogy, with a note on what to check.", "the accountant: follow the note on the document"},
+	{StateUnknown, DirectionReceived, "Teamogy did not answer when the purchase invoice was created, and it cannot be found out whether it exists (`TeamogyOutcomeUnknown`). The workflow waits.", "the accountant: look in Teamogy; then the engineer: the update `Resolve`"},
 	{StateSending, DirectionSent, "The invoice is on its way to KSeF.", "teamogy-ksef, then KSeF"},
 	{StateAccepted, DirectionSent, "KSeF has accepted it; number and confirmation are recorded.", "nobody"},
 	{StateAcceptedMore, DirectionSent, "KSeF held the same bytes already; that number was taken over.", "nobody"},

@@ -85,7 +85,7 @@ func TestSendInvoice_takesItsFiveStepsInAtMost37Events(t *testing.T) {
 	require.Len(t, sent, 1)
 	require.Equal(t, document.SHA256, sent[0].SHA256, "KSeF got other bytes than Teamogy held")
 	require.Equal(t, result.KSeFNumber, sent[0].KSeFNumber)
-	require.Equal(t, 1, b.requests(b.teamogyURL, "PATCH /documents"), "one PATCH a document")
+	require.Equal(t, 2, b.requests(b.teamogyURL, "PATCH /documents"), "one PATCH a document, and one per worker to learn what PATCH does")
 	require.True(t, result.UPO.Available)
 	upo, err := b.archive.Document(t.Context(), result.UPO.Document.SHA256)
 	require.NoError(t, err)

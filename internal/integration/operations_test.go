@@ -22,14 +22,21 @@ type operations struct {
 	left [][]string
 }
 
-// run runs the first command that is left with this verb and text in it. Names
-// are this test's instead of the page's, and flags are changed as given.
-func (o *operations) run(verb, with string, flags map[string]string) string {
+// find is the place of the first command that is left with this verb and text in it.
+func (o *operations) find(verb, with string) int {
 	o.Helper()
 	n := slices.IndexFunc(o.left, func(words []string) bool {
 		return parseCommand(words).verb == verb && strings.Contains(strings.Join(words, " "), with)
 	})
 	require.GreaterOrEqual(o, n, 0, "docs/operations.md has no temporal %s with %s", verb, with)
+	return n
+}
+
+// run runs the first command that is left with this verb and text in it. Names
+// are this test's instead of the page's, and flags are changed as given.
+func (o *operations) run(verb, with string, flags map[string]string) string {
+	o.Helper()
+	n := o.find(verb, with)
 	words := o.filled(o.left[n])[1:]
 	o.left = slices.Delete(o.left, n, n+1)
 	for i, w := range words {
@@ -83,6 +90,27 @@ func TestOperationsPage_commandsWorkAsWritten(t *testing.T) {
 	o.single = o.seedKSeF(samples.NIP(41), xmlOf(o.issued("OPS/2")))[0]
 	o.run("workflow start", flow.ImportInvoice, nil)
 	require.NoError(t, o.client.GetWorkflow(o.within(), flow.ImportID(o.connection, o.single.KSeFNumber), "").Get(o.within(), nil))
+
+	// A create without an answer that only a person can clear up: once there is none, once there is one.
+	for n, answer := range []string{`"notCreated":true`, `"documentId":123`} {
+		lost := []string{"drop-before", "drop-after"}[n]
+		o.writeFields(map[string]any{"receivedSearch": "none", "scanLimit": 1000 + n}, nil) // a client without memory
+		o.fault(o.teamogyURL, map[string]any{"operation": "POST /documents", "action": lost, "times": 1})
+		o.single = o.seedKSeF(samples.NIP(41), xmlOf(o.issued("OPS/UNKNOWN/"+itoa(int64(n)))))[0]
+		id := o.startImport(o.single.KSeFNumber).GetID()
+		o.eventually("it waits for a person", func() bool { return o.stateOf(id) == flow.StateUnknown })
+		flags := map[string]string{}
+		if made := o.received(o.single.KSeFNumber); len(made) == 1 {
+			input := parseCommand(o.left[o.find("workflow update execute", answer)]).flags["--input"]
+			flags["--input"] = strings.Replace(input, "123", itoa(made[0].ID), 1)
+			require.Contains(t, o.run("workflow metadata", "", nil), "Resolve")
+		}
+		o.run("workflow update execute", answer, flags)
+		_, err = o.awaitImport(o.single.KSeFNumber)
+		require.NoError(t, err)
+		require.Len(t, o.received(o.single.KSeFNumber), 1)
+	}
+	o.writeSettings(nil)
 
 	// A step is tried again and again.
 	receive := flow.ReceiveID(o.connection)

@@ -69,7 +69,9 @@ type Client struct {
 	attachments *regexp.Regexp
 
 	companies companyCache
+	columns   columnKnowledge
 	received  receivedIndex
+	creates   createTurn
 	patching  patchKnowledge
 	rowsTaken atomic.Int64 // rows of a page, where Teamogy refuses FieldMap.PageSize
 }
@@ -153,8 +155,7 @@ func isLoopback(host string) bool {
 // Host is the tenant's host, to which the API key goes.
 func (c *Client) Host() string { return c.base.Host }
 
-// ViewLag is how long a created document may take to appear in a view, divided by the time scale. Who repeats a
-// create after losing its answer in a crash, and so without this client's memory, should wait as long first.
+// ViewLag is how long a created document may usually take to appear in a view, divided by the time scale.
 func (c *Client) ViewLag() time.Duration {
 	return scaled(time.Duration(c.fields.ViewLagSeconds)*time.Second, c.scale)
 }

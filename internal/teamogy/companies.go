@@ -113,6 +113,9 @@ func (c *Client) companyByFilter(ctx context.Context, operation, nip string) (Co
 		}
 		return CompanyMatch{}, err
 	}
+	if err := c.showsColumns(operation, view, page.rows, c.disabledColumn()); err != nil {
+		return CompanyMatch{}, err
+	}
 	return choose(c.companiesWith(nip, page.rows, view == c.fields.Views.Suppliers)), nil
 }
 
@@ -186,12 +189,17 @@ func (c *Client) companyViews() []string {
 func (c *Client) scanCompanies(ctx context.Context, view string) (map[string][]companyRow, error) {
 	operation := "read all companies of the view " + view
 	byNIP := map[string][]companyRow{}
-	rows, numbered := 0, 0
+	rows, numbered := []object{}, 0
 	for row, err := range c.rows(ctx, operation, c.companyQuery(view)) {
 		if err != nil {
 			return nil, err
 		}
-		rows++
+		rows = append(rows, row)
+	}
+	if err := c.showsColumns(operation, view, rows, c.disabledColumn()); err != nil {
+		return nil, err // a disabled company would count as enabled
+	}
+	for _, row := range rows {
 		nips := c.nipsOf(row)
 		if len(nips) > 0 {
 			numbered++
@@ -204,15 +212,18 @@ func (c *Client) scanCompanies(ctx context.Context, view string) (map[string][]c
 			byNIP[nip] = append(byNIP[nip], company)
 		}
 	}
-	if rows > 0 && numbered == 0 {
+	if len(rows) > 0 && numbered == 0 {
 		c.log.WarnContext(ctx, "no company of the view has a NIP where the field map says: check companies.registrationPaths",
-			"view", view, "rows", rows, "paths", c.fields.Companies.RegistrationPaths)
+			"view", view, "rows", len(rows), "paths", c.fields.Companies.RegistrationPaths)
 	}
 	return byNIP, nil
 }
 
 func (c *Client) companyQuery(view string) viewQuery {
-	q := viewQuery{view: view, columns: []string{c.fields.Columns.ID, c.fields.Columns.Name, c.fields.Columns.Disabled}}
+	q := viewQuery{view: view, columns: []string{c.fields.Columns.ID, c.fields.Columns.Name}}
+	if c.fields.Columns.Disabled != "" {
+		q.columns = append(q.columns, c.fields.Columns.Disabled)
+	}
 	if c.fields.Columns.Supplier != "" {
 		q.columns = append(q.columns, c.fields.Columns.Supplier)
 	}
@@ -225,6 +236,11 @@ func (c *Client) companyQuery(view string) viewQuery {
 		}
 	}
 	return q
+}
+
+// disabledColumn tells enabled companies from disabled ones.
+func (c *Client) disabledColumn() configuredColumn {
+	return configuredColumn{c.fields.Columns.Disabled, "columns.disabled (or make it \"\" if this Teamogy shows enabled companies only)"}
 }
 
 // companiesWith are the enabled companies among the rows that have the NIP.

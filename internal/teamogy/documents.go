@@ -102,13 +102,16 @@ func (c *Client) Document(ctx context.Context, id int64) (Document, error) {
 	}
 	found, ok := objects(answer, c.fields.Columns.ID)
 	if !ok && len(bytes.TrimSpace(answer)) == 0 {
-		return Document{}, badAnswer(operation, "the answer is empty: perhaps the document was deleted in Teamogy")
+		e := badAnswer(operation, "the answer is empty: perhaps the document was deleted in Teamogy")
+		e.deleted = true
+		return Document{}, e
 	}
 	if !ok {
 		return Document{}, badAnswer(operation, "the answer is not a document")
 	}
 	for _, o := range found {
 		if got, ok := o.id(c.fields.Columns.ID); ok && got == id {
+			c.received.see(id)
 			return c.document(o), nil
 		}
 	}
@@ -158,38 +161,68 @@ func (c *Client) propertyText(o object, p Property) string {
 	return strings.TrimSpace(scalarText(raw))
 }
 
-// CreatePurchaseInvoice creates a received invoice's document. It is not idempotent: call FindDocumentByKSeFNumber
-// before it, and again before every repeat. Where the answer does not name the document, it is looked for at once. An
-// error of Kind Network, Server, Gateway or BadAnswer may come after
-// the document was created.
+// PreparedPurchase is a received invoice's document as it is sent to be created, byte for byte. Who keeps it can repeat
+// a create of which nobody knows what came of it with the very same content.
+type PreparedPurchase struct {
+	KSeFNumber string
+	Body       []byte // JSON
+}
+
+// PreparePurchaseInvoice makes the body of a create. It makes no request.
+func (c *Client) PreparePurchaseInvoice(n NewPurchaseInvoice) (PreparedPurchase, error) {
+	operation := createOperation(n.KSeFNumber)
+	if n.KSeFNumber == "" {
+		return PreparedPurchase{}, &Error{Operation: operation, Kind: Invalid, Detail: "the KSeF number is missing"}
+	}
+	if len(n.Process) > 0 && !json.Valid(n.Process) {
+		return PreparedPurchase{}, &Error{Operation: operation, Kind: Invalid, Detail: "the process is not JSON: check RECEIVE_PROCESS"}
+	}
+	return PreparedPurchase{KSeFNumber: n.KSeFNumber, Body: encode(c.purchaseBody(n))}, nil
+}
+
+func createOperation(ksefNumber string) string { return "create the received invoice " + ksefNumber }
+
+// CreatePurchaseInvoice is PreparePurchaseInvoice and CreatePrepared.
+func (c *Client) CreatePurchaseInvoice(ctx context.Context, n NewPurchaseInvoice) (Document, error) {
+	prepared, err := c.PreparePurchaseInvoice(n)
+	if err != nil {
+		return Document{}, err
+	}
+	return c.CreatePrepared(ctx, prepared, c.now())
+}
+
+// CreatePrepared creates a received invoice's document. It is not idempotent: call FindDocumentByKSeFNumber before it,
+// and again before every repeat. Where the answer does not name the document, it is looked for at once. An error for
+// which MayHaveHappened is true may come after the document was created. begun is when the caller recorded that it is
+// about to create it: later than CreateWithin after that nothing is sent any more.
 //
 // The first documents are read back until one has shown that Teamogy keeps the KSeF number, because finding the
 // document again depends on it. If it did not, the error is NotSaved, and the Document that comes with it was created.
-func (c *Client) CreatePurchaseInvoice(ctx context.Context, n NewPurchaseInvoice) (Document, error) {
-	operation := "create the received invoice " + n.KSeFNumber
-	if n.KSeFNumber == "" {
-		return Document{}, &Error{Operation: operation, Kind: Invalid, Detail: "the KSeF number is missing"}
-	}
-	if len(n.Process) > 0 && !json.Valid(n.Process) {
-		return Document{}, &Error{Operation: operation, Kind: Invalid, Detail: "the process is not JSON: check RECEIVE_PROCESS"}
-	}
+func (c *Client) CreatePrepared(ctx context.Context, p PreparedPurchase, begun time.Time) (Document, error) {
+	operation := createOperation(p.KSeFNumber)
 	ctx = orPriority(ctx, Low)
-	body := c.purchaseBody(n)
-	answer, err := c.write(ctx, operation, http.MethodPost, "documents", nil, body, n.Status)
+	var body documentBody
+	if err := json.Unmarshal(p.Body, &body); err != nil {
+		return Document{}, &Error{Operation: operation, Kind: Invalid, Detail: "the prepared document is not JSON"}
+	}
+	above := c.HighestID()
+	answer, err := c.write(notAfter(ctx, begun.Add(c.CreateWithin())), operation, http.MethodPost, "documents", nil, json.RawMessage(p.Body), body.Status)
+	e, failed := AsError(err)
+	c.creates.ended(e, c.now(), c.scale)
 	if err != nil {
-		if e, ok := AsError(err); ok && e.mayHaveHappened() {
-			c.doubt(n.KSeFNumber)
+		if failed && e.mayHaveHappened() {
+			c.RecallDoubt(p.KSeFNumber, begun, above)
 		}
 		return Document{}, err
 	}
 	created, ok := c.saved(answer)
 	if !ok {
-		c.doubt(n.KSeFNumber)
-		return c.createdUnnamed(ctx, operation, n.KSeFNumber)
+		c.RecallDoubt(p.KSeFNumber, begun, above)
+		return c.createdUnnamed(ctx, operation, p.KSeFNumber)
 	}
-	created.Type, created.Status, created.CompanyID = body.Type, n.Status, n.CompanyID
-	created.KSeFNumber = n.KSeFNumber
-	c.received.created(n.KSeFNumber, created.ID)
+	created.Type, created.Status, created.CompanyID = body.Type, body.Status, body.CompanyID
+	created.KSeFNumber = p.KSeFNumber
+	c.received.created(p.KSeFNumber, created.ID)
 	return created, c.proveSaved(ctx, operation, created)
 }
 

@@ -113,7 +113,7 @@ func TestCreate_readsTheShapesOfItsAnswer(t *testing.T) {
 		c := fixed(t, 200, nil, answer)
 		_, err := c.CreatePurchaseInvoice(background(), sampleInvoice())
 		assert.Equal(t, BadAnswer, kindOfError(t, err), answer)
-		_, inDoubt := c.received.doubtUntil(wantedNumber)
+		_, inDoubt := c.received.doubtOf(wantedNumber)
 		assert.True(t, inDoubt, "it was created")
 	}
 }

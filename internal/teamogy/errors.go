@@ -42,12 +42,18 @@ const (
 	NotSaved Kind = "NotSaved"
 	// Conflict means that the document already carries a different KSeF number: a person must decide.
 	Conflict Kind = "Conflict"
-	// NotSearchable means that it cannot be found out whether a document exists, because the view has more rows than
-	// FieldMap.ScanLimit and Teamogy does not filter by property. Never take it for "not found".
+	// NotSearchable means that a view cannot tell what was asked: it has more rows than FieldMap.ScanLimit and Teamogy
+	// does not filter by property, or it does not show a column or property that the answer depends on. Never take it for
+	// "not found": it is the field map that must be corrected.
 	NotSearchable Kind = "NotSearchable"
 	// Unsettled means that a create was lost a moment ago and its document, if there is one, need not be visible in
 	// the view yet. Look again after Error.RetryAfter; never take it for "not found".
 	Unsettled Kind = "Unsettled"
+	// OutcomeUnknown means that a create may or may not have been carried out and that, as the field map says, nobody but
+	// a person can find out (FieldMap.ReceivedSearch "none"). It must not be repeated.
+	OutcomeUnknown Kind = "OutcomeUnknown"
+	// Locked means that the document has its KSeF number and that Teamogy lets nobody change it any more.
+	Locked Kind = "Locked"
 	// XMLMissing means that the document has no invoice XML where the FieldMap says it is.
 	XMLMissing Kind = "XMLMissing"
 )
@@ -70,8 +76,9 @@ type Error struct {
 	// RetryAfter is how long to stay away, 0 when nobody said.
 	RetryAfter time.Duration
 
-	cause  error
-	unsent bool // nothing left this machine
+	cause   error
+	unsent  bool // nothing left this machine
+	deleted bool // it is how some gateways answer for an object that was deleted
 }
 
 // Error tells what was done, what came of it and what to do, in one line.
@@ -160,6 +167,14 @@ func (e *Error) mayHaveHappened() bool {
 	}
 	return false
 }
+
+// MayHaveHappened says whether the create or patch that failed so may have been carried out all the same. Of an error
+// that says no, nothing was changed in Teamogy.
+func (e *Error) MayHaveHappened() bool { return e.mayHaveHappened() || e.Kind == NotSaved }
+
+// MayBeDeleted says whether reading an object failed in a way in which some gateways answer for one that was deleted: a
+// page with status 404, or success without a body. One such answer is no proof, since any proxy may send it.
+func (e *Error) MayBeDeleted() bool { return e.Kind == NotFound || e.deleted }
 
 // AsError finds the *Error in err's chain.
 func AsError(err error) (*Error, bool) {

@@ -27,21 +27,36 @@ type FieldMap struct {
 	PageSize int `json:"pageSize"`
 	// ScanLimit is the number of rows after which reading a whole view is given up.
 	ScanLimit int `json:"scanLimit"`
-	// ViewLagSeconds is how long a created document may take to appear in a view. See Client.FindDocumentByKSeFNumber.
+	// ReceivedSearch says how a received invoice's document can be found by its KSeF number: "filter" (the view filtered
+	// by PropertyFilter where that proves to work, else the whole view), "scan" (the whole view, never filtered by a
+	// property) or "none" (it cannot be found). With "none" a create whose answer was lost is never repeated: a person
+	// says what came of it.
+	ReceivedSearch string `json:"receivedSearch"`
+	// ViewLagSeconds is how long a created document may usually take to appear in a view. See
+	// Client.FindDocumentByKSeFNumber.
 	ViewLagSeconds int `json:"viewLagSeconds"`
+	// DoubtSeconds is how long, beyond ViewLagSeconds, a document is looked for after the answer to its create was lost,
+	// before it is created once more. It should be much longer than Teamogy's views ever lag behind: a lost answer is
+	// rare, and waiting costs nobody anything. Less than ViewLagSeconds counts as that.
+	DoubtSeconds int `json:"doubtSeconds"`
 	// XMLSource is where the FA(3) XML of an issued invoice is: "property" or "attachment".
 	XMLSource string `json:"xmlSource"`
 	// AttachmentPattern is a regular expression for the name or link of the XML attachment.
 	AttachmentPattern string `json:"attachmentPattern"`
-	// PatchMode is "read-modify-write" (safe whether PATCH merges or replaces the properties) or "merge" (sends the
-	// changed keys only; for tenants where merging was proven).
+	// PatchMode is "read-modify-write" (safe whether PATCH merges or replaces the properties; the client finds out which,
+	// on a property of its own, and sends the changed keys only once it is known to merge) or "merge" (sends the changed
+	// keys only from the beginning; for tenants where merging was proven).
 	PatchMode string `json:"patchMode"`
 	// Headers are sent with every request, in addition to our own.
 	Headers map[string]string `json:"headers"`
 }
 
-// Values of FieldMap.XMLSource and FieldMap.PatchMode.
+// Values of FieldMap.ReceivedSearch, FieldMap.XMLSource and FieldMap.PatchMode.
 const (
+	SearchFilter = "filter"
+	SearchScan   = "scan"
+	SearchNone   = "none"
+
 	XMLFromProperty   = "property"
 	XMLFromAttachment = "attachment"
 
@@ -93,7 +108,8 @@ type Views struct {
 }
 
 // Columns are names of base columns and entity fields. An empty Supplier column is not asked for; those of the
-// suppliers' view count as suppliers anyway.
+// suppliers' view count as suppliers anyway. Nor is an empty Disabled column: then every company that a view shows
+// counts as enabled.
 type Columns struct {
 	ID       string `json:"id"`
 	Type     string `json:"type"`
@@ -204,7 +220,9 @@ func DefaultFieldMap() FieldMap {
 		PropertyFilter:    "properties.{key}='{value}'",
 		PageSize:          500,
 		ScanLimit:         200_000,
+		ReceivedSearch:    SearchFilter,
 		ViewLagSeconds:    5,
+		DoubtSeconds:      900,
 		XMLSource:         XMLFromProperty,
 		AttachmentPattern: `(?i)\.xml$`,
 		PatchMode:         PatchReadModifyWrite,

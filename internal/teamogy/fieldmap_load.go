@@ -83,7 +83,6 @@ func (m FieldMap) validateNames() (found []error) {
 		{"columns.status", m.Columns.Status},
 		{"columns.number", m.Columns.Number},
 		{"columns.name", m.Columns.Name},
-		{"columns.disabled", m.Columns.Disabled},
 		{"query.id", m.Query.ID},
 		{"query.registration", m.Query.Registration},
 		{"query.columns", m.Query.Columns},
@@ -94,6 +93,9 @@ func (m FieldMap) validateNames() (found []error) {
 	}
 	if m.Views.Suppliers != "" {
 		names = append(names, struct{ name, value string }{"views.suppliers", m.Views.Suppliers})
+	}
+	if m.Columns.Disabled != "" {
+		names = append(names, struct{ name, value string }{"columns.disabled", m.Columns.Disabled})
 	}
 	if m.Columns.Supplier != "" {
 		names = append(names, struct{ name, value string }{"columns.supplier", m.Columns.Supplier})
@@ -165,6 +167,14 @@ func (m FieldMap) validateChoices() (found []error) {
 	}
 	if m.ScanLimit < 1 {
 		found = append(found, errors.New("scanLimit: must be at least 1"))
+	}
+	switch m.ReceivedSearch {
+	case SearchFilter, SearchScan, SearchNone:
+	default:
+		found = append(found, fmt.Errorf("receivedSearch: %q is not one of filter, scan, none", m.ReceivedSearch))
+	}
+	if m.DoubtSeconds < 10 || m.DoubtSeconds > 86_400 {
+		found = append(found, fmt.Errorf("doubtSeconds: %d is not between 10 and 86400", m.DoubtSeconds))
 	}
 	if m.ViewLagSeconds < 0 || m.ViewLagSeconds > 3600 {
 		found = append(found, fmt.Errorf("viewLagSeconds: %d is not between 0 and 3600", m.ViewLagSeconds))

@@ -32,11 +32,14 @@ const (
 //  3. The whole view, read once into an index and then brought up to date at each look by the rows with a higher id
 //     (filtering by id is documented). More rows than FieldMap.ScanLimit are a NotSearchable error.
 //
+// FieldMap.ReceivedSearch leaves the second out ("scan"), or all but the first ("none").
+//
 // What is guaranteed: a document that the view shows when the call begins is found. Views may lag behind; a document
-// that was created and is not shown yet is found only by the client that created it. So after a create of this
-// client lost its answer, "none" is not believed before FieldMap.ViewLagSeconds have passed: until then the error is
-// Unsettled with RetryAfter. A process that lost its memory as well must wait that long by itself (Client.ViewLag).
-// A request that was lost on the way and reaches Teamogy later still than that cannot be guarded against.
+// that was created and is not shown yet is found only by the client that created it. So after a create that lost its
+// answer, "none" is not believed before DoubtFor has passed: until then the error is Unsettled, with RetryAfter. The
+// client remembers its own lost creates; of one from before a crash RecallDoubt tells it. Beside the view the documents
+// right above the ids that were known before the create are read then. With "none" a doubtful create is an error of
+// Kind OutcomeUnknown. A request that was lost on the way and reaches Teamogy later still cannot be guarded against.
 func (c *Client) FindDocumentByKSeFNumber(ctx context.Context, ksefNumber string) (Document, bool, error) {
 	operation := "find the received invoice " + ksefNumber
 	if ksefNumber == "" {
@@ -59,41 +62,32 @@ func (c *Client) FindDocumentByKSeFNumber(ctx context.Context, ksefNumber string
 		}
 		c.received.forget(id)
 	}
-
-	if c.fields.PropertyFilter != "" && c.received.filterUsable(began) {
-		d, found, err := c.findByFilter(ctx, operation, ksefNumber)
+	if c.Searchable() {
+		d, found, err := c.findInView(ctx, operation, ksefNumber, began)
 		if err != nil || found {
 			return d, found, err
 		}
-		if c.received.filterProven() {
-			return Document{}, false, c.believeNone(operation, ksefNumber, began)
-		}
 	}
-
-	d, found, err := c.findInIndex(ctx, operation, ksefNumber)
-	if err != nil || found {
-		return d, found, err
+	if d, found := c.findAbove(ctx, ksefNumber, began); found {
+		return d, true, nil
 	}
 	return Document{}, false, c.believeNone(operation, ksefNumber, began)
 }
 
-// believeNone refuses to believe that there is no document while a create of this number is in doubt.
-func (c *Client) believeNone(operation, ksefNumber string, lookedAt time.Time) error {
-	until, ok := c.received.doubtUntil(ksefNumber)
-	if !ok || !lookedAt.Before(until) {
-		return nil
+// findInView looks in the purchase invoices' view: filtered, or all of it.
+func (c *Client) findInView(ctx context.Context, operation, ksefNumber string, began time.Time) (Document, bool, error) {
+	if c.filters() && c.received.filterUsable(began) {
+		d, found, err := c.findByFilter(ctx, operation, ksefNumber)
+		if err != nil || found || c.received.filterProven() {
+			return d, found, err
+		}
 	}
-	return &Error{
-		Operation: operation, Kind: Unsettled,
-		Detail:     "its create was lost a moment ago and may not be visible yet",
-		RetryAfter: max(time.Millisecond, until.Sub(c.now())),
-	}
+	return c.findInIndex(ctx, operation, ksefNumber)
 }
 
-// doubt notes that a create may or may not have been carried out.
-func (c *Client) doubt(ksefNumber string) {
-	now := c.now()
-	c.received.doubt(ksefNumber, now, now.Add(c.ViewLag()))
+// filters tells whether the field map lets the view be filtered by a property.
+func (c *Client) filters() bool {
+	return c.fields.ReceivedSearch == SearchFilter && c.fields.PropertyFilter != ""
 }
 
 func (c *Client) receivedQuery() viewQuery {
@@ -190,7 +184,7 @@ func (c *Client) findInIndex(ctx context.Context, operation, ksefNumber string) 
 		return Document{}, false, err
 	}
 	defer x.turn.give()
-	if until, ok := x.doubtUntil(ksefNumber); ok && !c.now().Before(until) && x.scan.readAt.Before(until) {
+	if d, ok := x.doubtOf(ksefNumber); ok && !c.now().Before(d.since.Add(c.DoubtFor())) && x.scan.readAt.Before(d.since.Add(c.DoubtFor())) {
 		x.scan.complete, x.scan.offset = false, 0 // a lost create may have become visible below the newest ids
 		arrived = x.refreshesBegun()
 	}
@@ -206,7 +200,7 @@ func (c *Client) findInIndex(ctx context.Context, operation, ksefNumber string) 
 		}
 		delete(x.scan.byNumber, ksefNumber) // a person took the number away
 	}
-	if c.fields.PropertyFilter != "" && x.filterUsable(c.now()) && !x.filterProven() && x.scan.known != "" && x.scan.known != ksefNumber {
+	if c.filters() && x.filterUsable(c.now()) && !x.filterProven() && x.scan.known != "" && x.scan.known != ksefNumber {
 		_, found, err := c.findByFilter(ctx, operation, x.scan.known)
 		if err == nil && !found {
 			c.distrustFilter(ctx, "it does not find a number that exists", 200)
@@ -305,6 +299,7 @@ func (c *Client) indexRows(operation string, rows []object) error {
 			return badAnswer(operation, "a row of the view %s has no %s", c.fields.Views.PurchaseInvoices, c.fields.Columns.ID)
 		}
 		s.highest = max(s.highest, id)
+		c.received.see(id)
 		number := c.propertyText(row, c.fields.Properties.KSeFNumber)
 		if number == "" {
 			if c.received.isMine(id) {

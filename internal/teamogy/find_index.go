@@ -19,11 +19,12 @@ type receivedIndex struct {
 	byNumber     map[string]int64 // created by this client
 	byID         map[int64]string
 	order        []int64
-	doubts       map[string]time.Time // until when a lost create may be invisible
-	saved        bool                 // a created document was seen to keep its KSeF number
-	proven       bool                 // the property filter was seen to find
-	distrusted   time.Time            // until when the property filter is not tried
-	begun, ended uint64               // refreshes of scan
+	doubts       map[string]doubt // creates that may or may not have been carried out
+	highest      int64            // the highest id of any document that was seen
+	saved        bool             // a created document was seen to keep its KSeF number
+	proven       bool             // the property filter was seen to find
+	distrusted   time.Time        // until when the property filter is not tried
+	begun, ended uint64           // refreshes of scan
 }
 
 // receivedScan is the index of the whole view. KSeF numbers of several documents are kept too.
@@ -44,7 +45,7 @@ func newReceivedIndex() receivedIndex {
 		scan:     receivedScan{byNumber: map[string][]int64{}},
 		byNumber: map[string]int64{},
 		byID:     map[int64]string{},
-		doubts:   map[string]time.Time{},
+		doubts:   map[string]doubt{},
 	}
 }
 
@@ -54,6 +55,7 @@ func (x *receivedIndex) created(number string, id int64) {
 	x.byNumber[number] = id
 	x.byID[id] = number
 	x.order = append(x.order, id)
+	x.highest = max(x.highest, id)
 	delete(x.doubts, number)
 	if len(x.order) > maxMine {
 		x.drop(x.order[0])
@@ -88,25 +90,6 @@ func (x *receivedIndex) isMine(id int64) bool {
 	defer x.mu.Unlock()
 	_, ok := x.byID[id]
 	return ok
-}
-
-// doubt keeps a number in doubt until the time, and forgets doubts that have passed.
-func (x *receivedIndex) doubt(number string, now, until time.Time) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for n, t := range x.doubts {
-		if !now.Before(t) {
-			delete(x.doubts, n)
-		}
-	}
-	x.doubts[number] = until
-}
-
-func (x *receivedIndex) doubtUntil(number string) (time.Time, bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	t, ok := x.doubts[number]
-	return t, ok
 }
 
 func (x *receivedIndex) savingProven() bool {

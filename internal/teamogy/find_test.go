@@ -202,32 +202,142 @@ func TestFind_isUnsettledWhileALostCreateMayBeInvisible(t *testing.T) {
 	_, err := c.CreatePurchaseInvoice(background(), NewPurchaseInvoice{KSeFNumber: wantedNumber})
 	assert.Equal(t, Network, kindOfError(t, err))
 
-	_, _, err = c.FindDocumentByKSeFNumber(background(), wantedNumber)
-	e, ok := AsError(err)
-	require.True(t, ok)
-	assert.Equal(t, Unsettled, e.Kind)
-	assert.Equal(t, 5*time.Second, e.RetryAfter)
+	var waits []time.Duration
+	for range 4 {
+		_, _, err = c.FindDocumentByKSeFNumber(background(), wantedNumber)
+		e, ok := AsError(err)
+		require.True(t, ok)
+		assert.Equal(t, Unsettled, e.Kind)
+		waits = append(waits, e.RetryAfter)
+		clock.pass(e.RetryAfter)
+	}
+	assert.Equal(t, []time.Duration{5 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second}, waits, "looks become rarer")
 	_, _, err = c.FindDocumentByKSeFNumber(background(), received(1))
 	require.NoError(t, err, "another number is not in doubt")
 
 	f.mu.Lock()
 	clear(f.hidden) // the view has caught up
 	f.mu.Unlock()
-	clock.pass(6 * time.Second)
 	_, found, err := c.FindDocumentByKSeFNumber(background(), wantedNumber)
+	require.NoError(t, err)
+	assert.True(t, found, "it is found before the doubt has passed")
+}
+
+// A view that follows later than viewLagSeconds must not make a second document.
+func TestFind_doesNotBelieveNoneBeforeTheDoubtHasPassed(t *testing.T) {
+	for _, search := range []string{SearchFilter, SearchScan} {
+		clock := newSteps()
+		f := newTenant(t)
+		f.add(map[string]any{"ksefNumber": received(3)})
+		c := f.client(func(o *Options) { o.Now, o.Fields = clock.Now, DefaultFieldMap(); o.Fields.ReceivedSearch = search })
+		c.RecallDoubt(wantedNumber, clock.Now(), 0)
+		for looks := 0; ; looks++ {
+			_, found, err := c.FindDocumentByKSeFNumber(background(), wantedNumber)
+			assert.False(t, found)
+			if err == nil {
+				assert.Equal(t, 9, looks, "looks in doubt")
+				break
+			}
+			e, ok := AsError(err)
+			require.True(t, ok)
+			require.Equal(t, Unsettled, e.Kind)
+			clock.pass(e.RetryAfter)
+		}
+		assert.Equal(t, 905*time.Second, clock.Now().Sub(newSteps().Now()), "how long none was not believed")
+	}
+}
+
+// Entities are fresh although views are late, and ids are given in order.
+func TestFind_readsTheDocumentsRightAboveTheHighestKnownIDInDoubt(t *testing.T) {
+	clock := newSteps()
+	f := newTenant(t)
+	f.add(map[string]any{"ksefNumber": received(3)})
+	c := f.client(func(o *Options) { o.Now = clock.Now })
+	_, _, err := c.FindDocumentByKSeFNumber(background(), wantedNumber)
+	require.NoError(t, err)
+	f.add(nil) // somebody else's
+	f.loseAfterPost = 1
+	_, err = c.CreatePurchaseInvoice(background(), NewPurchaseInvoice{KSeFNumber: wantedNumber})
+	require.Equal(t, Network, kindOfError(t, err))
+	d, found, err := c.FindDocumentByKSeFNumber(background(), wantedNumber)
+	require.NoError(t, err)
+	require.True(t, found)
+	assert.Equal(t, wantedNumber, d.KSeFNumber)
+	require.Len(t, f.hidden, 1, "the view must not have shown it")
+
+	again := f.client(func(o *Options) { o.Now = clock.Now }) // after a crash
+	again.RecallDoubt(wantedNumber, clock.Now(), 101)
+	_, found, err = again.FindDocumentByKSeFNumber(background(), wantedNumber)
 	require.NoError(t, err)
 	assert.True(t, found)
 }
 
-func TestFind_believesNoneOnceTheDoubtHasPassed(t *testing.T) {
+func TestFind_neverBelievesNoneInDoubtWhereNothingCanBeSearched(t *testing.T) {
 	clock := newSteps()
 	f := newTenant(t)
-	c := f.client(func(o *Options) { o.Now = clock.Now })
-	c.doubt(wantedNumber)
-	clock.pass(5 * time.Second)
+	c := f.client(func(o *Options) { o.Now, o.Fields = clock.Now, DefaultFieldMap(); o.Fields.ReceivedSearch = SearchNone })
 	_, found, err := c.FindDocumentByKSeFNumber(background(), wantedNumber)
 	require.NoError(t, err)
 	assert.False(t, found)
+	f.loseAfterPost = 1
+	_, err = c.CreatePurchaseInvoice(background(), NewPurchaseInvoice{KSeFNumber: wantedNumber})
+	require.Equal(t, Network, kindOfError(t, err))
+	for range 3 {
+		_, _, err = c.FindDocumentByKSeFNumber(background(), wantedNumber)
+		assert.Equal(t, OutcomeUnknown, kindOfError(t, err))
+		clock.pass(24 * time.Hour)
+	}
+	assert.Zero(t, f.seen("GET views"), "no view may be asked")
+	c.RecallDoubt(wantedNumber, time.Time{}, 0)
+	_, found, err = c.FindDocumentByKSeFNumber(background(), wantedNumber)
+	require.NoError(t, err, "a person has settled it")
+	assert.False(t, found)
+}
+
+// An outage of POST must not leave one doubtful create per waiting invoice.
+func TestMayCreate_letsOneThroughAtATimeWhileNoneIsAnswered(t *testing.T) {
+	clock := newSteps()
+	f := newTenant(t)
+	c := f.client(func(o *Options) { o.Now = clock.Now })
+	create := func(n int) error {
+		if err := c.MayCreate(); err != nil {
+			return err
+		}
+		_, err := c.CreatePurchaseInvoice(background(), NewPurchaseInvoice{KSeFNumber: received(n)})
+		return err
+	}
+	require.NoError(t, create(0))
+	f.mu.Lock()
+	f.loseAfterPost = 1000
+	f.mu.Unlock()
+	for n := range 360 { // an hour
+		err := create(1 + n)
+		assert.Contains(t, []Kind{Network, Unsettled}, kindOfError(t, err))
+		clock.pass(10 * time.Second)
+	}
+	assert.Less(t, f.seen("POST"), 22)
+	f.mu.Lock()
+	f.loseAfterPost = 0
+	f.mu.Unlock()
+	clock.pass(longestTurn)
+	require.NoError(t, create(500))
+	require.NoError(t, create(501), "all go on once one is answered")
+}
+
+// What woke up late must not send a create that others believe was never sent.
+func TestCreatePrepared_isNotSentLongAfterItWasRecorded(t *testing.T) {
+	clock := newSteps()
+	f := newTenant(t)
+	c := f.client(func(o *Options) { o.Now = clock.Now })
+	p, err := c.PreparePurchaseInvoice(NewPurchaseInvoice{KSeFNumber: wantedNumber})
+	require.NoError(t, err)
+	begun := clock.Now()
+	clock.pass(c.CreateWithin() + time.Second)
+	_, err = c.CreatePrepared(background(), p, begun)
+	e, ok := AsError(err)
+	require.True(t, ok)
+	assert.False(t, e.MayHaveHappened())
+	assert.Zero(t, f.seen("POST"))
 }
 
 func TestFind_forgetsACreatedDocumentThatWasRemoved(t *testing.T) {

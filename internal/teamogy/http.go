@@ -96,6 +96,13 @@ func refusalDetail(method, documentStatus string) string {
 	return "Teamogy refused it; see what it said. Perhaps " + strings.Join(reasons, ", or ")
 }
 
+type notAfterKey struct{}
+
+// notAfter lets a request made with the returned context be sent until a time at the latest, wherever it has waited.
+func notAfter(ctx context.Context, until time.Time) context.Context {
+	return context.WithValue(ctx, notAfterKey{}, until)
+}
+
 // send makes one request with the API key, within the quota, and judges the answer.
 func (c *Client) send(ctx context.Context, operation, method string, u *url.URL, body []byte) ([]byte, error) {
 	return c.sendAs(ctx, operation, method, u, body, c.authorize)
@@ -111,6 +118,12 @@ func (c *Client) sendAs(ctx context.Context, operation, method string, u *url.UR
 		return nil, err
 	}
 	defer done()
+	if until, ok := ctx.Value(notAfterKey{}).(time.Time); ok && c.now().After(until) {
+		return nil, &Error{
+			Operation: operation, Kind: QuotaLocal, RetryAfter: scaled(time.Second, c.scale),
+			Detail: "its turn came too late, so it was not sent",
+		}
+	}
 
 	var content io.Reader
 	if body != nil {
@@ -176,6 +189,7 @@ func (c *Client) judge(ctx context.Context, operation string, r *http.Response) 
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxReadError))
 	e.Body = c.redact.body(body, err != nil || len(body) == maxReadError)
 	e.Kind = kindOf(r, html, e.Body)
+	e.deleted = e.Kind == Gateway && r.StatusCode == http.StatusNotFound
 	switch {
 	case e.Kind == Gateway && r.StatusCode >= 300 && r.StatusCode < 400:
 		e.Detail = "the server redirects elsewhere, which is not followed because of the API key: check TEAMOGY_URL"

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +15,9 @@ import (
 type SalesPatch struct {
 	// Status is the document's new status, as the tenant has configured it.
 	Status string
+	// From is the status that the document has before. Where what is written is there already, because an earlier call
+	// lost its answer, Status is set over From only: what a person has set since stays. Empty: over every status.
+	From string
 	// KSeFNumber is the number that KSeF gave. A document that has another one is not touched (Conflict).
 	KSeFNumber string
 	KSeFStatus string
@@ -42,18 +44,20 @@ type patchBody struct {
 	Properties map[string]json.RawMessage `json:"properties,omitempty"`
 }
 
-// patchKnowledge is what the client has learnt of the tenant's PATCH.
-type patchKnowledge struct{ replaces atomic.Bool }
-
 // PatchSalesInvoice writes KSeF's answer to an issued invoice, everything in one PATCH. It reads the document first
-// and does nothing when it is right already, so it may be repeated. Then it sends all of the document's properties
-// with the new ones laid over them, since it is not documented whether Teamogy merges them or replaces them; a change
-// that a person makes to another property between our reading and writing is lost. With FieldMap.PatchMode "merge"
-// only the new ones are sent; should that prove to have wiped others, they are put back at once and the client goes
-// over to the safe way.
+// and does nothing when it is right already, so it may be repeated: after a lost answer it finds its own writing, and
+// leaves a status alone that a person has set since (SalesPatch.From).
+//
+// It is not documented whether Teamogy's PATCH merges properties or replaces them. Until that is known, all of the
+// document's properties are sent as they were read right before, with the new ones laid over them: no property is lost
+// either way, but on a tenant that merges, a change that a person makes to another property between our reading and
+// writing would be undone. So the client finds out (see learn), and then sends the new ones only. With
+// FieldMap.PatchMode "merge" it does so from the beginning; should that prove to have wiped others, they are put back
+// at once and the client goes over to the safe way. What was wiped so before a crash cannot be put back, so that mode is
+// for tenants where merging was proven.
 //
 // It reads the document back: values that are not there are an error of Kind NotSaved. In Unauthorized, Forbidden,
-// Invalid, UnknownStatus and Conflict nothing was changed.
+// Invalid, UnknownStatus, Conflict and Locked nothing was changed.
 func (c *Client) PatchSalesInvoice(ctx context.Context, documentID int64, patch SalesPatch) error {
 	ctx = orPriority(ctx, High)
 	operation := fmt.Sprintf("write KSeF's answer to document %d", documentID)
@@ -61,51 +65,83 @@ func (c *Client) PatchSalesInvoice(ctx context.Context, documentID int64, patch 
 	if err != nil {
 		return err
 	}
-	if patch.KSeFNumber != "" && before.KSeFNumber != "" && before.KSeFNumber != patch.KSeFNumber {
-		return &Error{
-			Operation: operation, Kind: Conflict,
-			Detail: fmt.Sprintf("it has the KSeF number %s and was to get %s: find out which invoice is the right one", before.KSeFNumber, patch.KSeFNumber),
-		}
+	if err := otherNumber(operation, before, patch.KSeFNumber); err != nil {
+		return err
 	}
 	wanted := c.patchValues(patch, before)
-	if len(unsaved(wanted, patch.Status, before)) == 0 {
+	written := patch.KSeFNumber != "" && before.KSeFNumber == patch.KSeFNumber ||
+		len(wanted) > 0 && len(wanted.differing(before.Properties)) == 0
+	status := patch.Status
+	if written && patch.From != "" && before.Status != patch.From {
+		status = "" // ours was written before; this one is a person's
+	}
+	return c.patchProperties(ctx, operation, before, wanted, status)
+}
+
+// otherNumber is an error if the document carries another KSeF number than it is to get.
+func otherNumber(operation string, d Document, ksefNumber string) error {
+	if ksefNumber == "" || d.KSeFNumber == "" || d.KSeFNumber == ksefNumber {
 		return nil
 	}
+	return &Error{
+		Operation: operation, Kind: Conflict,
+		Detail: fmt.Sprintf("it has the KSeF number %s and was to get %s: find out which invoice is the right one", d.KSeFNumber, ksefNumber),
+	}
+}
 
+// patchProperties writes the wanted values, and a status unless it is empty, to a document that was just read.
+func (c *Client) patchProperties(ctx context.Context, operation string, before Document, wanted propertyValues, status string) error {
+	if len(unsaved(wanted, status, before)) == 0 {
+		return nil
+	}
 	body := patchBody{Properties: wanted.object()}
-	if patch.Status != "" && patch.Status != before.Status {
-		body.Status = patch.Status
+	if status != "" && status != before.Status {
+		body.Status = status
 		body.StatusDate = c.now().In(warsaw).Format(time.DateOnly)
 	}
-	merge := c.fields.PatchMode == PatchMerge && !c.patching.replaces.Load()
+	merge := c.merges()
 	if !merge {
 		body.Properties = overlay(before.Properties, wanted)
 	}
-	after, err := c.patchAndReadBack(ctx, operation, documentID, body, patch.Status)
-	if e, ok := AsError(err); ok && !merge && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity) {
-		e.Detail = e.explanation() + sentAlong(before.Properties, wanted)
+	after, err := c.patchAndReadBack(ctx, operation, before.ID, body, status)
+	if e, ok := AsError(err); ok {
+		switch {
+		case before.KSeFNumber != "" && (e.Status == http.StatusConflict || e.Status == http.StatusLocked):
+			e.Kind = Locked
+			e.Detail = "the invoice has its KSeF number, and Teamogy does not let it be changed any more"
+		case !merge && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity):
+			e.Detail = e.explanation() + sentAlong(before.Properties, wanted)
+		}
 	}
 	if err != nil {
 		return err
 	}
-	if lost := missing(before.Properties, after.Properties, wanted); merge && len(lost) > 0 {
-		c.log.ErrorContext(ctx, "Teamogy's PATCH replaces properties although the field map says merge; putting them back",
-			"document", documentID, "properties", lost)
-		c.patching.replaces.Store(true)
-		body = patchBody{Properties: overlay(before.Properties, wanted)}
-		if after, err = c.patchAndReadBack(ctx, operation, documentID, body, ""); err != nil {
+	lost := missing(before.Properties, after.Properties, wanted)
+	if merge && len(lost) > 0 {
+		if !replaced(before.Properties, lost, wanted) {
+			lost = nil // others are there, so PATCH merges: a person took these away
+		} else if after, err = c.putBack(ctx, operation, before, wanted, lost); err != nil {
 			return err
+		} else {
+			lost = missing(before.Properties, after.Properties, wanted)
 		}
 	}
-	differing := append(unsaved(wanted, patch.Status, after), missing(before.Properties, after.Properties, wanted)...)
-	if len(differing) > 0 {
+	if differing := append(unsaved(wanted, status, after), lost...); len(differing) > 0 {
 		return &Error{
 			Operation: operation, Kind: NotSaved,
 			Detail: fmt.Sprintf("Teamogy accepted it but reading back showed other values of %s: check that these exist in Teamogy with the type that the field map says",
 				strings.Join(differing, ", ")),
 		}
 	}
-	return nil
+	return c.learn(ctx, operation, after, wanted)
+}
+
+// putBack restores what a PATCH of some properties has wiped although it was believed to merge.
+func (c *Client) putBack(ctx context.Context, operation string, before Document, wanted propertyValues, lost []string) (Document, error) {
+	c.log.ErrorContext(ctx, "Teamogy's PATCH replaces properties although it was believed to merge them; putting them back",
+		"document", before.ID, "properties", lost, "patchMode", c.fields.PatchMode)
+	c.patching.learnt(patchReplaces)
+	return c.patchAndReadBack(ctx, operation, before.ID, patchBody{Properties: overlay(before.Properties, wanted)}, "")
 }
 
 func (c *Client) patchAndReadBack(ctx context.Context, operation string, id int64, body patchBody, status string) (Document, error) {
@@ -195,6 +231,18 @@ func missing(before, after map[string]json.RawMessage, wanted propertyValues) []
 	}
 	slices.Sort(names)
 	return names
+}
+
+// replaced tells whether what is missing after a PATCH of the wanted values alone was wiped by it. A PATCH that
+// replaces wipes everything that was not sent; where anything else is left, somebody took the missing ones away.
+func replaced(before map[string]json.RawMessage, lost []string, wanted propertyValues) bool {
+	ours := wanted.object()
+	for key, raw := range before {
+		if _, meant := ours[key]; !meant && !empty(raw) && !slices.Contains(lost, key) {
+			return false
+		}
+	}
+	return true
 }
 
 func empty(raw json.RawMessage) bool {

@@ -1,8 +1,11 @@
 package teamogy
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -35,10 +38,12 @@ func TestPatch_endsTheSameWhetherTheServerMergesOrReplaces(t *testing.T) {
 			d := maps.Clone(f.document(id))
 			assert.Equal(t, "SENT.TO.KSEF", d["status"])
 			results = append(results, d)
-			patches := 1
-			if replaces && mode == PatchMerge {
-				patches = 2 // it put back what was wiped
-			}
+			patches := map[string]int{
+				"false " + PatchReadModifyWrite: 2, // one to find out that it merges
+				"true " + PatchReadModifyWrite:  3, // one to find out that it replaces, one to put ours back
+				"false " + PatchMerge:           1,
+				"true " + PatchMerge:            2, // it put back what was wiped
+			}[fmt.Sprint(replaces, " ", mode)]
 			assert.Equal(t, patches, f.seen("PATCH"))
 
 			other := issued(f)
@@ -57,6 +62,126 @@ func TestPatch_endsTheSameWhetherTheServerMergesOrReplaces(t *testing.T) {
 	}
 }
 
+// between runs something right after the client has read a document.
+func (f *tenant) between(reads int, do func(d map[string]any)) *Client {
+	left := reads
+	return served(f.t, func(w http.ResponseWriter, r *http.Request) {
+		f.ServeHTTP(w, r)
+		if r.Method != http.MethodGet || r.URL.Path != "/rest/v1/7/documents" {
+			return
+		}
+		if left--; left == 0 {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			id, _ := strconv.ParseInt(r.URL.Query().Get("id"), 10, 64)
+			do(f.documents[id])
+		}
+	})
+}
+
+// With the tenant's PATCH known to merge, only our keys are sent, and what a person changes meanwhile stays.
+func TestPatch_leavesAPersonsChangeBetweenReadingAndWriting(t *testing.T) {
+	f := newTenant(t)
+	first, second := issued(f), issued(f)
+	c := f.between(4, func(d map[string]any) { // the fourth read is the second document's first
+		d["properties"].(map[string]any)["poNumber"] = "changed by a person"
+		delete(d["properties"].(map[string]any), "amount")
+	})
+	require.NoError(t, c.PatchSalesInvoice(background(), first, accepted))
+	require.NoError(t, c.PatchSalesInvoice(background(), second, accepted))
+	properties := f.document(second)["properties"].(map[string]any)
+	assert.Equal(t, "changed by a person", properties["poNumber"])
+	assert.NotContains(t, properties, "amount", "a person has removed it")
+	assert.Equal(t, wantedNumber, properties["ksefNumber"])
+	assert.Equal(t, 3, f.seen("PATCH"), "two for the first, one for the second")
+}
+
+// The probe leaves out nothing but a property of ours.
+func TestPatch_learnsOnNothingButAPropertyOfItsOwn(t *testing.T) {
+	for _, replaces := range []bool{false, true} {
+		f := newTenant(t)
+		f.replaces = replaces
+		id := issued(f)
+		require.NoError(t, f.client().PatchSalesInvoice(background(), id, accepted))
+		var first, probe patchBody
+		require.NoError(t, json.Unmarshal(f.bodies[http.MethodPatch][0], &first))
+		require.NoError(t, json.Unmarshal(f.bodies[http.MethodPatch][1], &probe))
+		for key := range first.Properties {
+			if _, sent := probe.Properties[key]; !sent {
+				assert.Equal(t, "ksefReferenceNumber", key)
+			}
+		}
+		assert.Empty(t, probe.Status)
+		assert.Equal(t, "20261122-SO-1", f.document(id)["properties"].(map[string]any)["ksefReferenceNumber"])
+	}
+}
+
+// Killed in the middle of learning, the retry puts ours back.
+func TestPatch_putsItsOwnBackAfterTheProbesAnswerWasLost(t *testing.T) {
+	f := newTenant(t)
+	f.replaces = true
+	id := issued(f)
+	patches := 0
+	c := served(t, func(w http.ResponseWriter, r *http.Request) {
+		f.ServeHTTP(w, r)
+		if r.Method == http.MethodPatch {
+			if patches++; patches == 2 {
+				panic(http.ErrAbortHandler)
+			}
+		}
+	})
+	require.Equal(t, Network, kindOfError(t, c.PatchSalesInvoice(background(), id, accepted)))
+	require.NotContains(t, f.document(id)["properties"], "ksefReferenceNumber")
+	f.document(id)["status"] = "PAID" // by a person
+	again := accepted
+	again.From = "READY.FOR.KSEF"
+	require.NoError(t, f.client().PatchSalesInvoice(background(), id, again))
+	properties := f.document(id)["properties"].(map[string]any)
+	assert.Equal(t, "20261122-SO-1", properties["ksefReferenceNumber"])
+	assert.Equal(t, "PO-1", properties["poNumber"])
+	assert.Equal(t, "PAID", f.document(id)["status"])
+}
+
+// A locked document cannot be used to learn; writing to it has worked all the same.
+func TestPatch_staysSafeWhereTheProbeIsRefused(t *testing.T) {
+	f := newTenant(t)
+	c := served(t, func(w http.ResponseWriter, r *http.Request) {
+		id, _ := strconv.ParseInt(r.URL.Query().Get("id"), 10, 64)
+		if p, _ := f.document(id)["properties"].(map[string]any); r.Method == http.MethodPatch && p["ksefNumber"] != nil {
+			w.WriteHeader(http.StatusConflict)
+			return
+		}
+		f.ServeHTTP(w, r)
+	})
+	for range 2 {
+		id := issued(f)
+		require.NoError(t, c.PatchSalesInvoice(background(), id, accepted))
+		assert.Contains(t, string(f.bodies[http.MethodPatch][f.seen("PATCH")-1]), "poNumber", "all are sent")
+		assert.Equal(t, Locked, kindOfError(t, c.PatchSalesInvoice(background(), id, SalesPatch{KSeFNumber: wantedNumber, Message: "changed since"})))
+	}
+	assert.Equal(t, 2, f.seen("PATCH"))
+}
+
+// Our PATCH was carried out, its answer was lost, and a person has gone on with the document since.
+func TestPatch_leavesAStatusThatAPersonHasSetAfterOurs(t *testing.T) {
+	for name, patch := range map[string]SalesPatch{
+		"accepted": accepted,
+		"rejected": {Status: "REJECTED.BY.KSEF", KSeFStatus: "REJECTED", Message: "Code 450"},
+	} {
+		f := newTenant(t)
+		id := issued(f)
+		patch.From = "READY.FOR.KSEF"
+		require.NoError(t, f.client().PatchSalesInvoice(background(), id, patch), name)
+		require.Equal(t, patch.Status, f.document(id)["status"])
+		f.document(id)["status"] = "OPEN"
+		require.NoError(t, f.client().PatchSalesInvoice(background(), id, patch), name)
+		assert.Equal(t, "OPEN", f.document(id)["status"], name)
+		f.document(id)["status"] = "READY.FOR.KSEF"
+		require.NoError(t, f.client().PatchSalesInvoice(background(), id, patch), name)
+		assert.Equal(t, patch.Status, f.document(id)["status"], name)
+	}
+}
+
 func TestPatch_doesNothingWhenItIsRightAlready(t *testing.T) {
 	f := newTenant(t)
 	id := issued(f)
@@ -66,7 +191,7 @@ func TestPatch_doesNothingWhenItIsRightAlready(t *testing.T) {
 	again := accepted
 	again.AcceptedAt = accepted.AcceptedAt.In(warsaw)
 	require.NoError(t, c.PatchSalesInvoice(background(), id, again), "the same moment in another zone")
-	assert.Equal(t, 1, f.seen("PATCH"))
+	assert.Equal(t, 2, f.seen("PATCH"), "one to write, one to learn")
 }
 
 func TestPatch_sendsNoStatusThatIsThereAlready(t *testing.T) {

@@ -21,7 +21,8 @@ type ReadyInvoice struct {
 // ListReadySalesInvoices lists the issued invoices of the types with the status, without those that already have a
 // KSeF number, each once, in the order of their ids. The filter is Teamogy's documented one; rows are checked again
 // locally, because sending an invoice that is not ready cannot be undone. A row that does not show what is needed
-// for the check is an error.
+// for the check is an error, and so is a view that has rows but shows type or status on none: then the field map names
+// the columns wrongly, and an empty list would not be the truth (NotSearchable).
 //
 // The list is what the view shows: an invoice whose number was written a moment ago may still be in it, and one that
 // became ready a moment ago may come only next time.
@@ -38,11 +39,23 @@ func (c *Client) ListReadySalesInvoices(ctx context.Context, types []string, sta
 		properties: []string{f.Properties.KSeFNumber.Key},
 		filter:     filter,
 	}
-	ready := []ReadyInvoice{}
+	needed := []configuredColumn{{f.Columns.Type, "columns.type"}, {f.Columns.Status, "columns.status"}}
+	ready, rows := []ReadyInvoice{}, []object{}
 	for row, err := range c.rows(ctx, operation, q) {
 		if err != nil {
 			return nil, err
 		}
+		rows = append(rows, row)
+	}
+	if len(rows) == 0 {
+		err = c.probeColumns(ctx, operation, q, needed...)
+	} else {
+		err = c.showsColumns(operation, q.view, rows, needed...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
 		d := c.document(row)
 		if d.Type == "" || d.Status == "" {
 			return nil, badAnswer(operation, "document %d shows no type or no status in the view %s: check columns in the field map", d.ID, q.view)

@@ -46,8 +46,56 @@ func TestListReady_refusesToGuess(t *testing.T) {
 		assert.Equal(t, Invalid, kindOfError(t, err))
 	}
 	assert.Empty(t, f.requests)
-	_, err := fixed(t, 200, nil, `{"data":[{"id":1}]}`).ListReadySalesInvoices(background(), []string{"INVOICE.SALES"}, "READY")
+	_, err := fixed(t, 200, nil, `{"data":[{"id":1,"type":"INVOICE.SALES","status":"READY"},{"id":2,"status":"READY"}]}`).
+		ListReadySalesInvoices(background(), []string{"INVOICE.SALES"}, "READY")
 	assert.Equal(t, BadAnswer, kindOfError(t, err), "a row that cannot be checked is not sent")
+}
+
+// A view that shows a column under another name answers a filter on it with nothing: not the truth, but a field map
+// that must be corrected.
+func TestListReady_tellsAMissingColumnFromAnEmptyList(t *testing.T) {
+	list := func(filtered, all string) ([]ReadyInvoice, error) {
+		c := served(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("externalFilter") != "" {
+				_, _ = w.Write([]byte(filtered))
+				return
+			}
+			_, _ = w.Write([]byte(all))
+		})
+		return c.ListReadySalesInvoices(background(), []string{"INVOICE.SALES"}, "READY")
+	}
+	const none = `{"data":[]}`
+	for name, test := range map[string]struct{ filtered, all, column string }{
+		"status is called otherwise":     {none, `{"data":[{"id":1,"type":"INVOICE.SALES","state":"OPEN"}]}`, "columns.status"},
+		"status is null everywhere":      {none, `{"data":[{"id":1,"type":"INVOICE.SALES","status":null}]}`, "columns.status"},
+		"type is called otherwise":       {none, `{"data":[{"id":1,"kind":"INVOICE.SALES","status":"OPEN"}]}`, "columns.type"},
+		"the filter lets rows through":   {`{"data":[{"id":1,"type":"INVOICE.SALES"}]}`, none, "columns.status"},
+		"there is nothing":               {none, none, ""},
+		"there is something else":        {none, `{"data":[{"id":1,"type":"INVOICE.SALES","status":"OPEN"}]}`, ""},
+		"there is something else, hasty": {none, `{"data":[{"id":1,"type":"X"},{"id":2,"status":"OPEN"}]}`, ""},
+	} {
+		ready, err := list(test.filtered, test.all)
+		if test.column == "" {
+			require.NoError(t, err, name)
+			assert.Empty(t, ready, name)
+			continue
+		}
+		assert.Equal(t, NotSearchable, kindOfError(t, err), name)
+		require.ErrorContains(t, err, test.column, name)
+		assert.ErrorContains(t, err, "view invoices.sales", name)
+	}
+}
+
+// It costs one more request until a row was seen, and none afterwards.
+func TestListReady_looksForTheColumnsOnce(t *testing.T) {
+	f := newTenant(t)
+	f.add(nil, map[string]any{"type": "INVOICE.SALES", "status": "OPEN"})
+	c := f.client()
+	for range 5 {
+		_, err := c.ListReadySalesInvoices(background(), []string{"INVOICE.SALES"}, "READY")
+		require.NoError(t, err)
+	}
+	assert.Equal(t, 6, f.seen("GET views/invoices.sales"))
 }
 
 func TestReadInvoiceXML_readsThePropertyByteForByte(t *testing.T) {

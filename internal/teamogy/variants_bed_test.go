@@ -176,7 +176,7 @@ func (b *bed) with(ksefNumber string) (found []kept) {
 // again.
 func (b *bed) again(try func() error) (err error) {
 	wait := time.Second
-	for range 12 {
+	for range 20 {
 		b.breathe()
 		if err = try(); err == nil {
 			return nil

@@ -75,7 +75,7 @@ func (b *bed) receiveCrashed() error {
 }
 
 // receive makes a received invoice as activities.CreateReceivedInvoice does: it looks before each create, and after a
-// crash it waits for the views first. Afterwards there is exactly one, or, where it failed, at most one.
+// crash it recalls what its record says. Afterwards there is exactly one, or, where it failed, at most one.
 func (b *bed) receive(ksefNumber, kind string, company int64, lost string) error {
 	ctx, client := b.t.Context(), b.client
 	if lost != "" {
@@ -83,20 +83,19 @@ func (b *bed) receive(ksefNumber, kind string, company int64, lost string) error
 		defer b.control(http.MethodDelete, "faults", nil, nil)
 	}
 	var creating time.Time
+	var above int64
 	var created teamogy.Document
 	err := b.again(func() error {
 		if lost == "new client" && !creating.IsZero() {
 			client = b.fresh(nil)
-			if missing := creating.Add(client.ViewLag()).Sub(b.clock.now()); missing > 0 {
-				b.clock.pass(missing)
-			}
+			client.RecallDoubt(ksefNumber, creating, above)
 		}
 		found, existed, err := client.FindDocumentByKSeFNumber(ctx, ksefNumber)
 		if err != nil || existed {
 			created = found
 			return err
 		}
-		creating = b.clock.now()
+		creating, above = b.clock.now(), client.HighestID()
 		b.breathe()
 		created, err = client.CreatePurchaseInvoice(ctx, teamogy.NewPurchaseInvoice{
 			Kind: kind, OwnerID: 1, CompanyID: company, Status: "IMPORTED", Tags: []string{"check"}, KSeFNumber: ksefNumber,
