@@ -35,6 +35,9 @@ func (t *trial) askPerson() {
 			t.Logf("%s: Resolve: %v", id, err) // the list is a moment late; next time
 			continue
 		}
+		if t.asked == nil {
+			t.asked = map[string]int{}
+		}
 		t.asked[number]++
 	}
 }
