@@ -112,6 +112,7 @@ type bed struct {
 	archiveURL string
 	temporal   string // host and port of its Temporal server
 	options    bedOptions
+	files      string // begins the names of the connection's files
 	secret     sessionkey.Secret
 	now        func() time.Time
 	logs       *lockedBuffer
@@ -285,7 +286,7 @@ func (b *bed) writeConnection(more map[string]string) {
 		"key.pem":  pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: sealed}),
 		"password": []byte(b.keyPassword), "apikey": []byte(b.apiKey),
 	} {
-		require.NoError(b, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+		require.NoError(b, os.WriteFile(filepath.Join(dir, b.files+name), content, 0o600))
 	}
 	b.writeSettings(more)
 }
@@ -294,8 +295,8 @@ func (b *bed) writeConnection(more map[string]string) {
 func (b *bed) writeSettings(more map[string]string) {
 	settings := map[string]string{
 		"NIP": b.nip, "KSEF_ENVIRONMENT": "test", "KSEF_URL": b.ksefURL + "/v2",
-		"KSEF_CERTIFICATE_FILE": "cert.pem", "KSEF_PRIVATE_KEY_FILE": "key.pem", "KSEF_PRIVATE_KEY_PASSWORD_FILE": "password",
-		"TEAMOGY_URL": b.teamogyURL, "TEAMOGY_UNIT": "1", "TEAMOGY_API_KEY_FILE": "apikey",
+		"KSEF_CERTIFICATE_FILE": b.files + "cert.pem", "KSEF_PRIVATE_KEY_FILE": b.files + "key.pem", "KSEF_PRIVATE_KEY_PASSWORD_FILE": b.files + "password",
+		"TEAMOGY_URL": b.teamogyURL, "TEAMOGY_UNIT": "1", "TEAMOGY_API_KEY_FILE": b.files + "apikey",
 		"RECEIVE": "on", "RECEIVE_INTERVAL": "15m", "RECEIVE_FROM": time.Now().AddDate(0, 0, -20).Format(time.DateOnly),
 		"RECEIVE_OWNER": "2", "SEND": "on", "SEND_INTERVAL": "5m",
 		"SEND_READY_STATUS": "READY.FOR.KSEF", "SEND_SENT_STATUS": "SENT.TO.KSEF", "SEND_REJECTED_STATUS": "REJECTED.BY.KSEF",
