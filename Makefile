@@ -6,6 +6,7 @@ ONCE ?=
 INVOICES ?=
 DEMO_TIMEOUT ?=
 FUZZTIME ?= 10s
+SEED ?=
 RECORD_AS ?=
 
 # Official contracts and samples of KSeF, which tests read where they are present.
@@ -38,6 +39,7 @@ help: ## list the targets
 	@echo 'make demo ONCE=1 INVOICES=directory     with the FA(3) files of that directory'
 	@echo 'make demo DEMO_TIMEOUT=10m              when ONCE=1 gives up'
 	@echo 'make fuzz FUZZTIME=5m                   longer for each target'
+	@echo 'make reliability SEED=7                 other moments; UPDATE_DOCS=1 writes the table'
 
 .PHONY: demo
 demo: binaries $(cli) ## the whole product on this machine: Temporal, simulators, worker, sample invoices
@@ -50,6 +52,14 @@ test: $(cli) ## every test; those on a Temporal server start the dev server them
 	@[ -x bin/versitygw ] || command -v versitygw >/dev/null || [ -n "$$VERSITYGW" ] || echo 'versitygw is not there (make tools builds it): tests of the archive on an S3 server are skipped' >&2
 	@[ -d '$(KSEF_REFERENCE)' ] || echo 'KSEF_REFERENCE ($(KSEF_REFERENCE)) is absent: tests on official contracts and samples are skipped' >&2
 	go test -timeout 20m -parallel 6 ./...
+
+.PHONY: reliability
+reliability: $(cli) ## every fault of both simulators and of processes, counted (docs/reliability.md)
+	RELIABILITY=ci $(if $(SEED),RELIABILITY_SEED='$(SEED)') go test -count=1 -timeout 40m -parallel 8 -run '^TestReliability' ./internal/integration
+
+.PHONY: soak
+soak: $(cli) ## the same with 100 invoices each way, three times
+	RELIABILITY=soak $(if $(SEED),RELIABILITY_SEED='$(SEED)') go test -count=1 -timeout 12h -parallel 8 -v -run '^TestReliability$$' ./internal/integration
 
 .PHONY: lint
 lint: bin/golangci-lint bin/workflowcheck ## linters, formatting, architecture rules, determinism of workflows

@@ -248,7 +248,7 @@ func keyRefused(ctx context.Context, ping func(context.Context) error) bool {
 func through[T any](ctx context.Context, v *visit, call string, ping func(context.Context) error, do func(context.Context) (T, error)) (T, error) {
 	if err := v.allowed(ctx, call); err != nil {
 		var none T
-		return none, err
+		return none, &notSentError{err}
 	}
 	var answered atomic.Bool
 	began := v.connections.gates.now()
@@ -262,6 +262,11 @@ func (v *visit) without(ctx context.Context, call string, ping func(context.Cont
 	_, err := through(ctx, v, call, ping, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
 	return err
 }
+
+// notSentError is why a call was not even made: the outside knows nothing of it.
+type notSentError struct{ error }
+
+func (e *notSentError) Unwrap() error { return e.error }
 
 // metGate tells whether an error is that of a closed gate.
 func metGate(err error) bool {
@@ -370,6 +375,12 @@ func (t *gatedTeamogy) FindDocumentByKSeFNumber(ctx context.Context, ksefNumber 
 func (t *gatedTeamogy) CreatePrepared(ctx context.Context, p teamogy.PreparedPurchase, begun time.Time) (teamogy.Document, error) {
 	return through(ctx, t.visit, callCreatePurchase, t.ping, func(ctx context.Context) (teamogy.Document, error) {
 		return t.TeamogyClient.CreatePrepared(ctx, p, begun)
+	})
+}
+
+func (t *gatedTeamogy) AdoptPurchaseInvoice(ctx context.Context, documentID int64, ksefNumber string) (teamogy.Document, error) {
+	return through(ctx, t.visit, callAdoptPurchase, t.ping, func(ctx context.Context) (teamogy.Document, error) {
+		return t.TeamogyClient.AdoptPurchaseInvoice(ctx, documentID, ksefNumber)
 	})
 }
 

@@ -59,6 +59,7 @@ const (
 	callFindCompany    = "FindCompanyByNIP"
 	callFindDocument   = "FindDocumentByKSeFNumber"
 	callCreatePurchase = "CreatePrepared"
+	callAdoptPurchase  = "AdoptPurchaseInvoice"
 	callListReady      = "ListReadySalesInvoices"
 	callReadXML        = "ReadInvoiceXML"
 	callPatch          = "PatchSalesInvoice"

@@ -113,7 +113,7 @@ func (t *Teamogy) create(ctx context.Context, client TeamogyClient, key archive.
 		return teamogy.Document{}, newProblem(flow.ErrUnexpected, "the attempt %s of %s is in the record already", attempt, key.ID)
 	}
 	if err := t.alone(ctx, key, record, attempt); err != nil {
-		if failed := t.note(ctx, key, factNotCreated, attempt, notCreatedFact{Refused: "NotSent"}); failed != nil {
+		if failed := t.note(ctx, key, factNotCreated, attempt, notCreatedFact{Refused: "not sent"}); failed != nil {
 			return teamogy.Document{}, archiving("record that nothing was created", failed)
 		}
 		return teamogy.Document{}, err
@@ -128,9 +128,8 @@ func (t *Teamogy) create(ctx context.Context, client TeamogyClient, key archive.
 		p.add("Teamogy did not keep the KSeF number %s of this document: add it. (%v)", key.ID, err)
 		t.Logger.ErrorContext(ctx, "Teamogy does not keep KSeF numbers: check the field map", "connection", key.Connection, "documentId", document.ID, "error", err)
 		return document, nil
-	case failure == nil || !failure.MayHaveHappened():
-		// What is not Teamogy's error came before the request, from a closed gate.
-		refused := notCreatedFact{Refused: "NotSent"}
+	case errors.As(err, new(*notSentError)), errors.As(err, &failure) && !failure.MayHaveHappened():
+		refused := notCreatedFact{Refused: "not sent"}
 		if failure != nil {
 			refused = notCreatedFact{Refused: string(failure.Kind), Content: ofContent(failure.Kind)}
 		}

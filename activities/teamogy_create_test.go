@@ -247,7 +247,7 @@ func TestCreateReceived_leavesItToAnotherWorkerThatBeganMeanwhile(t *testing.T) 
 // A gate that closes between the note and the POST leaves no doubt.
 func TestCreateReceived_aClosedGateLeavesNoDoubt(t *testing.T) {
 	f := &creatingTeamogy{create: func(int) (teamogy.Document, error) {
-		return teamogy.Document{}, newProblem(flow.ErrTeamogyStatus, "the gate is closed")
+		return teamogy.Document{}, &notSentError{newProblem(flow.ErrTeamogyStatus, "the gate is closed")}
 	}}
 	create, b := creating(t, f)
 	_, err := create()

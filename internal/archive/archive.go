@@ -31,6 +31,15 @@ func New(store Store) *Archive {
 // s3://bucket?region=eu-central-1 (see gocloud.dev/blob/s3blob for more parameters), or mem:// (a new,
 // empty archive in this process's memory, for tests).
 func Open(ctx context.Context, address string) (*Archive, error) {
+	store, err := OpenStore(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return New(store), nil
+}
+
+// OpenStore opens what the archive at a URL is kept in, for who wants to stand between the two.
+func OpenStore(ctx context.Context, address string) (Store, error) {
 	parsed, err := url.Parse(address)
 	if err != nil {
 		// The parser's own message quotes the URL, which may hold a password.
@@ -49,15 +58,15 @@ func Open(ctx context.Context, address string) (*Archive, error) {
 		if err != nil {
 			return nil, err
 		}
-		return New(store), nil
+		return store, nil
 	case "s3":
 		store, err := openS3Store(ctx, address)
 		if err != nil {
 			return nil, err
 		}
-		return New(store), nil
+		return store, nil
 	case "mem":
-		return New(newMemoryStore()), nil
+		return newMemoryStore(), nil
 	default:
 		return nil, fmt.Errorf("the archive's URL begins with %q, which is not supported: use file:///folder, s3://bucket or mem://", parsed.Scheme)
 	}

@@ -109,6 +109,8 @@ type bed struct {
 	dir        string
 	archive    *archive.Archive
 	archiveURL string
+	temporal   string // host and port of its Temporal server
+	options    bedOptions
 	secret     sessionkey.Secret
 	logs       *lockedBuffer
 
@@ -128,6 +130,11 @@ type bedOptions struct {
 	interceptor interceptor.WorkerInterceptor
 	connection  string // a name of its own unless given
 	queue       string // likewise
+	// temporal gives a server of the test's own; nil: the one that all share.
+	temporal func(testing.TB) *ownServer
+	// store wraps what the worker keeps its archive in; the test reads past it.
+	store func(archive.Store) archive.Store
+	now   func() time.Time // the worker's clock; nil: time.Now
 }
 
 var beds atomic.Int64
@@ -154,6 +161,11 @@ func newBed(t testing.TB, change ...func(*bedOptions)) *bed {
 		TB: t, client: server.Client(), dir: t.TempDir(), logs: &lockedBuffer{},
 		connection: fmt.Sprintf("bed%d", n), queue: fmt.Sprintf("bed%d", n), nip: samples.NIP(1000 + int(n)),
 		apiKey: "api-key-" + random(), keyPassword: "password-" + random(),
+		temporal: server.FrontendHostPort(), options: o,
+	}
+	if o.temporal != nil {
+		own := o.temporal(t)
+		b.client, b.temporal = own.client, own.address
 	}
 	o.teamogy.APIKey = b.apiKey
 	if o.connection != "" {
@@ -173,7 +185,7 @@ func newBed(t testing.TB, change ...func(*bedOptions)) *bed {
 	require.NoError(t, err)
 	b.archive, err = archive.Open(t.Context(), b.archiveURL)
 	require.NoError(t, err)
-	b.secret, err = sessionkey.LoadOrCreateSecret(filepath.Join(b.dir, "session.secret"))
+	b.secret, err = sessionkey.LoadOrCreateSecret(b.secretFile())
 	require.NoError(t, err)
 	if !o.noWorker {
 		b.startWorker(o.interceptor)
@@ -199,7 +211,7 @@ func (b *bed) startWorker(more interceptor.WorkerInterceptor) (stop func()) {
 		interceptors = append(interceptors, more)
 	}
 	logger := slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	c, err := client.Dial(client.Options{HostPort: server.FrontendHostPort(), Logger: log.NewStructuredLogger(logger)})
+	c, err := client.Dial(client.Options{HostPort: b.temporal, Logger: log.NewStructuredLogger(logger)})
 	require.NoError(b, err)
 	w := worker.New(c, b.queue, worker.Options{
 		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
@@ -207,10 +219,19 @@ func (b *bed) startWorker(more interceptor.WorkerInterceptor) (stop func()) {
 		WorkerStopTimeout:          time.Second,
 	})
 	workflows.Register(w)
-	store := connection.NewStore(b.connectionsDir(), logger, activities.CheckSettings(time.Now))
+	now, kept := time.Now, b.archive
+	if b.options.now != nil {
+		now = b.options.now
+	}
+	if b.options.store != nil {
+		store, err := archive.OpenStore(b.Context(), b.archiveURL)
+		require.NoError(b, err)
+		kept = archive.New(b.options.store(store))
+	}
+	store := connection.NewStore(b.connectionsDir(), logger, activities.CheckSettings(now))
 	activities.Register(w, activities.Dependencies{
-		Connections: activities.NewClients(store, b.archive, time.Now, logger),
-		Archive:     b.archive, Secret: b.secret, Now: time.Now, Logger: logger,
+		Connections: activities.NewClients(store, kept, now, logger),
+		Archive:     kept, Secret: b.secret, Now: now, Logger: logger,
 	})
 	require.NoError(b, w.Start())
 	stop = sync.OnceFunc(func() {
@@ -234,6 +255,8 @@ func (b *bed) finish() {
 		_ = b.client.TerminateWorkflow(context.Background(), id, "", "the test is over")
 	}
 }
+
+func (b *bed) secretFile() string { return filepath.Join(b.dir, "session.secret") }
 
 func (b *bed) connectionsDir() string { return filepath.Join(b.dir, "connections") }
 

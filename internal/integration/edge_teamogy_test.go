@@ -80,15 +80,15 @@ func (b *bed) receivedFacts(ksefNumber string) map[string]int {
 	return kinds
 }
 
-// workerProcess is a worker that can be killed as the system kills it.
-type workerProcess struct {
+// killableWorker is a worker that can be killed as the system kills it.
+type killableWorker struct {
 	b  *bed
 	mu sync.Mutex
 	at *exec.Cmd
 }
 
 // run starts the worker and, whenever it was killed, another one.
-func (w *workerProcess) run() {
+func (w *killableWorker) run() {
 	w.b.Helper()
 	program, err := buildWorker()
 	require.NoError(w.b, err)
@@ -117,7 +117,7 @@ func (w *workerProcess) run() {
 	}()
 }
 
-func (w *workerProcess) kill() {
+func (w *killableWorker) kill() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.at != nil {
@@ -125,16 +125,16 @@ func (w *workerProcess) kill() {
 	}
 }
 
-// posts records the bodies of POST /documents and lets a test do something
+// createPosts records the bodies of POST /documents and lets a test do something
 // about each.
-type posts struct {
+type createPosts struct {
 	mu     sync.Mutex
 	bodies []string
 	// do is told of the n-th POST, from 0, and serves it by calling next, or not.
 	do func(n int, serve func())
 }
 
-func (p *posts) wrap(next http.Handler) http.Handler {
+func (p *createPosts) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/documents") {
 			next.ServeHTTP(w, r)
@@ -168,7 +168,7 @@ func (p *posts) wrap(next http.Handler) http.Handler {
 	})
 }
 
-func (p *posts) all() []string {
+func (p *createPosts) all() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]string(nil), p.bodies...)
@@ -183,9 +183,9 @@ func TestEdgeA_killedBetweenPOSTAndAnswerOfTeamogyMakesOneDocument(t *testing.T)
 	for _, search := range []string{"filter", "scan", "none"} {
 		for name, carriedOut := range map[string]bool{"carried out": true, "not carried out": false} {
 			t.Run(search+" "+name, func(t *testing.T) {
-				p := &posts{}
+				p := &createPosts{}
 				b := newBed(t, func(o *bedOptions) { o.noWorker, o.wrapTeamogy = true, p.wrap })
-				worker := &workerProcess{b: b}
+				worker := &killableWorker{b: b}
 				p.do = func(n int, serve func()) {
 					if n > 0 || carriedOut {
 						serve()

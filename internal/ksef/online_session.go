@@ -79,6 +79,10 @@ type InvoiceToSend struct {
 // [Client.InvoiceStatus]. An error of KindNetwork, KindGateway or KindServer
 // leaves open whether KSeF took the invoice: look for its hash in
 // [Client.SessionInvoices] before sending it again.
+//
+// A session that takes nothing although nobody has closed it (21180) may have
+// ended in 415, because KSeF could not read its key. The public keys are
+// forgotten then: under the same one, the next session would end as this one.
 func (c *Client) SendInvoice(ctx context.Context, sessionReference string, k SymmetricKey, inv InvoiceToSend) (invoiceReference string, err error) {
 	const operation = "send an invoice"
 	if len(inv.XML) == 0 {
@@ -108,6 +112,9 @@ func (c *Client) SendInvoice(ctx context.Context, sessionReference string, k Sym
 		group: GroupInvoiceSend, auth: authAccess,
 	}
 	if err := c.callJSON(ctx, r, in, &out); err != nil {
+		if e, ok := AsError(err); ok && e.Has(CodeSessionForbids) {
+			c.ForgetPublicKeys()
+		}
 		return "", err
 	}
 	if out.ReferenceNumber == "" {

@@ -119,6 +119,29 @@ func TestOpenOnlineSession_readsTheKeysAnew(t *testing.T) {
 	assert.Equal(t, 4, f.called("POST /sessions/online"))
 }
 
+// TestSendInvoice_readsTheKeysAnewWhenTheSessionTakesNothing: KSeF may have
+// been unable to read the session's key, so the next session is opened under a
+// key that was read again.
+func TestSendInvoice_readsTheKeysAnewWhenTheSessionTakesNothing(t *testing.T) {
+	f := newFakeKSeF(t)
+	f.sequence("GET /security/public-key-certificates",
+		answerJSON(200, "["+publicKeyEntry(t, rsaKey(), "of-another-environment", UsageSymmetricKey, testNow.Add(-time.Hour), testNow.Add(time.Hour))+"]"),
+		answerJSON(200, "["+publicKeyEntry(t, rsaKey2(), "right", UsageSymmetricKey, testNow.Add(-time.Hour), testNow.Add(time.Hour))+"]"))
+	f.on("POST /sessions/online", answerJSON(201, `{"referenceNumber":"S"}`))
+	f.on("POST /sessions/online/S/invoices", problem(400, `{"errors":[{"code":21180,"description":"status"}]}`))
+	c := f.client()
+	_, err := c.OpenOnlineSession(t.Context(), FA3, sampleKey(t))
+	require.NoError(t, err)
+	_, err = c.SendInvoice(t.Context(), "S", sampleKey(t), InvoiceToSend{XML: []byte("<Faktura/>")})
+	e, ok := AsError(err)
+	require.True(t, ok)
+	assert.True(t, e.Has(CodeSessionForbids))
+	_, err = c.OpenOnlineSession(t.Context(), FA3, sampleKey(t))
+	require.NoError(t, err)
+	assert.Equal(t, "right", decode(t, f.last("POST /sessions/online").body)["encryption"].(map[string]any)["publicKeyId"])
+	assert.Equal(t, 1, f.called("POST /sessions/online/S/invoices"))
+}
+
 // TestPosts_areNotRepeated proves that no failure other than 401 and 21470
 // leads to a second POST.
 func TestPosts_areNotRepeated(t *testing.T) {

@@ -1,0 +1,5 @@
+package integration
+
+// processExperiments are the faults of processes: workers, Temporal's server,
+// disks and clocks.
+func processExperiments() []experiment { return []experiment{workersKilled(), frozenBeforeKSeF(), frozenBeforeTeamogy()} }
