@@ -113,7 +113,7 @@ func (t *Teamogy) create(ctx context.Context, client TeamogyClient, key archive.
 		return teamogy.Document{}, newProblem(flow.ErrUnexpected, "the attempt %s of %s is in the record already", attempt, key.ID)
 	}
 	if err := t.alone(ctx, key, record, attempt); err != nil {
-		if failed := t.note(ctx, key, factNotCreated, attempt, notCreatedFact{Refused: "NotSent"}); failed != nil {
+		if failed := t.note(ctx, key, factNotCreated, attempt, notCreatedFact{Refused: "not sent"}); failed != nil {
 			return teamogy.Document{}, archiving("record that nothing was created", failed)
 		}
 		return teamogy.Document{}, err

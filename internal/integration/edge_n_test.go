@@ -103,9 +103,9 @@ func (b *bed) startPolling() {
 	b.startSends()
 }
 
-// forget deletes every workflow of the connection from Temporal, the running
+// forgetAll deletes every workflow of the connection from Temporal, the running
 // ones after they are terminated.
-func (b *bed) forget() {
+func (b *bed) forgetAll() {
 	b.Helper()
 	running := []string{flow.ReceiveID(b.connection), flow.SendID(b.connection), flow.TransmitID(b.connection)}
 	for _, id := range running {
@@ -173,7 +173,7 @@ func TestEdgeN_deletedHistoriesAndAReplayedOverlapAndReadyListPostNothing(t *tes
 	require.NotZero(t, ksef)
 	require.EqualValues(t, len(p.received), teamogy)
 
-	b.forget()
+	b.forgetAll()
 	b.readyAgain(p)
 	b.replay(p)
 	// A person starts what Temporal knows nothing of any more.
