@@ -34,13 +34,13 @@ type beatingActivity struct {
 // ExecuteActivity implements interceptor.ActivityInboundInterceptor.
 func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	if activity.GetInfo(ctx).HeartbeatTimeout > 0 {
-		var right *lease
-		ctx, right = withLease(ctx, time.Now)
-		defer right.lost(nil)
 		var met []any // is kept for the next attempt
 		if n := metOf(ctx); n > 0 {
 			met = append(met, metDetails{n})
 		}
+		var right *lease
+		ctx, right = withLease(ctx, time.Now)
+		defer right.lost(nil)
 		done := make(chan struct{})
 		defer close(done)
 		go func() {

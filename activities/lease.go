@@ -65,10 +65,15 @@ func withLease(ctx context.Context, now func() time.Time) (context.Context, *lea
 }
 
 // mayAct is asked by the clients right before a POST or PATCH leaves, when all
-// waiting for quotas is over.
+// waiting for quotas is over: the lease may be lost by then, and a gate closed.
 func mayAct(ctx context.Context) error {
 	if l, is := ctx.Value(leaseKey{}).(*lease); is {
-		return l.check()
+		if err := l.check(); err != nil {
+			return err
+		}
+	}
+	if open, is := ctx.Value(gateKey{}).(func() error); is {
+		return open()
 	}
 	return nil
 }

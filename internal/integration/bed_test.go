@@ -103,6 +103,7 @@ func suggestAt() string { return os.Getenv("SUGGEST_CONTINUE_AS_NEW") }
 type bed struct {
 	testing.TB
 	client     client.Client
+	namespace  string // empty: the default one
 	queue      string
 	connection string
 	nip        string
@@ -216,7 +217,7 @@ func (b *bed) startWorker(more interceptor.WorkerInterceptor) (stop func()) {
 		interceptors = append(interceptors, more)
 	}
 	logger := slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	c, err := client.Dial(client.Options{HostPort: b.temporal, Logger: log.NewStructuredLogger(logger)})
+	c, err := client.Dial(client.Options{HostPort: b.temporal, Namespace: b.namespace, Logger: log.NewStructuredLogger(logger)})
 	require.NoError(b, err)
 	w := worker.New(c, b.queue, worker.Options{
 		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
