@@ -3,7 +3,6 @@ package integration
 import (
 	"io"
 	"net"
-
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -196,7 +195,9 @@ func cutOffFromTemporal() experiment {
 			first := t.startProcess(builtWorker(t), "TEMPORAL_ADDRESS="+temporal.address)
 			t.until("documents were looked for and nobody was told", func() bool { return g.holds() >= most })
 			// A sign of life right before gives the worker the longest time in which it does not know.
-			t.until("the server has heard of these attempts", func() bool { return t.allHeld(g, func(number string) bool { return len(t.received(number)) > 0 || t.hasBeaten(number) }) })
+			t.until("the server has heard of these attempts", func() bool {
+				return t.allHeld(g, func(number string) bool { return len(t.received(number)) > 0 || t.hasBeaten(number) })
+			})
 			temporal.cut()
 			t.startProcess(builtWorker(t))
 			t.until("the other worker has created the documents", func() bool {
