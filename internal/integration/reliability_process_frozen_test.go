@@ -1,10 +1,9 @@
 package integration
 
 import (
-"fmt"
+	"fmt"
 	"io"
 	"net"
-
 	"net/http"
 	"net/http/httptest"
 	"strings"

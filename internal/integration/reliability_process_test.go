@@ -2,4 +2,6 @@ package integration
 
 // processExperiments are the faults of processes: workers, Temporal's server,
 // disks and clocks.
-func processExperiments() []experiment { return []experiment{workersKilled(), frozenBeforeKSeF(), frozenBeforeTeamogy()} }
+func processExperiments() []experiment {
+	return []experiment{workersKilled(), frozenBeforeKSeF(), frozenBeforeTeamogy()}
+}
