@@ -43,7 +43,8 @@ func (b *base) failed(ctx context.Context, connection string, err *error) {
 	*err = asFailureSpread(ctx, *err, triesOf(ctx), b.scaleOf(ctx, connection), rand.Float64()/4)
 }
 
-// scaleOf is a connection's time scale; if that cannot be read, what it was last.
+// scaleOf is a connection's time scale, that of its last settings if they
+// cannot be read now, and 1 if it cannot be known.
 func (b *base) scaleOf(ctx context.Context, connection string) float64 {
 	if b.Connections != nil {
 		if c, err := b.Connections.Settings(ctx, connection); err == nil && c != nil {

@@ -198,6 +198,12 @@ func (v *visit) allowed(ctx context.Context, call string) error {
 			return err
 		}
 	}
+	return v.open(call)
+}
+
+// open tells whether the gates before a call are open still, or closed with a
+// ticket for this activity.
+func (v *visit) open(call string) error {
 	for _, scope := range []string{v.ofClient, gateOfCall[call]} {
 		v.mu.Lock()
 		ticket := v.tickets[scope]
@@ -244,6 +250,10 @@ func keyRefused(ctx context.Context, ping func(context.Context) error) bool {
 	return is && (failure.Kind == teamogy.Unauthorized || failure.Kind == teamogy.Forbidden)
 }
 
+// gateKey is where a call's context holds the question whether its gates are
+// open still: see mayAct.
+type gateKey struct{}
+
 // through makes a call of a client behind the gates.
 func through[T any](ctx context.Context, v *visit, call string, ping func(context.Context) error, do func(context.Context) (T, error)) (T, error) {
 	if err := v.allowed(ctx, call); err != nil {
@@ -252,6 +262,7 @@ func through[T any](ctx context.Context, v *visit, call string, ping func(contex
 	}
 	var answered atomic.Bool
 	began := v.connections.gates.now()
+	ctx = context.WithValue(ctx, gateKey{}, func() error { return v.open(call) })
 	result, err := do(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }}))
 	v.ended(ctx, call, began, answered.Load(), ping, err)
 	return result, err
@@ -354,7 +365,7 @@ type gatedTeamogy struct {
 
 // ping is made with high priority: everything waits for its answer.
 func (t *gatedTeamogy) ping(ctx context.Context) error {
-	return t.TeamogyClient.Ping(teamogy.WithPriority(ctx, teamogy.High))
+	return t.Ping(teamogy.WithPriority(ctx, teamogy.High))
 }
 
 func (t *gatedTeamogy) FindCompanyByNIP(ctx context.Context, nip string) (teamogy.CompanyMatch, error) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptrace"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -48,7 +50,7 @@ func (l *lockedLog) Write(p []byte) (int, error) {
 func (l *lockedLog) count(text string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Count(l.Buffer.String(), text)
+	return strings.Count(l.String(), text)
 }
 
 func newGateBed(t *testing.T) *gateBed {
@@ -578,6 +580,36 @@ func TestGatedTeamogy_aHitOfTheCacheOpensNothing(t *testing.T) {
 	require.True(t, b.open(gateSuppliers))
 }
 
+// A write that waits for the quota when its gate is closed does not leave.
+func TestGatedTeamogy_aWriteThatWaitsDoesNotLeaveThroughAClosedGate(t *testing.T) {
+	b := newGateBed(t)
+	tenant := &waitingTenant{close: func() { b.refuse("another", callPatch, true, refusedStatus()) }}
+	client, _, err := gatedBase(t, b, nil, tenant).Teamogy(t.Context(), "acme")
+	require.NoError(t, err)
+	require.NoError(t, client.PatchSalesInvoice(t.Context(), 16, teamogy.SalesPatch{}))
+	tenant.waits = true
+	require.True(t, metGate(client.PatchSalesInvoice(t.Context(), 17, teamogy.SalesPatch{})))
+	require.Equal(t, []int64{16}, tenant.patched)
+}
+
+type waitingTenant struct {
+	TeamogyClient
+	waits   bool
+	close   func()
+	patched []int64
+}
+
+func (f *waitingTenant) PatchSalesInvoice(ctx context.Context, id int64, _ teamogy.SalesPatch) error {
+	if f.waits {
+		f.close()
+	}
+	if err := mayAct(ctx); err != nil {
+		return fmt.Errorf("it was not sent: %w", err)
+	}
+	f.patched = append(f.patched, id)
+	return nil
+}
+
 // gatedLogin is a KSeF whose login and permissions can be taken away.
 type gatedLogin struct {
 	KSeFClient
@@ -647,4 +679,24 @@ func TestTriesOf_leavesOutAttemptsThatOnlyMetAGate(t *testing.T) {
 	var got []int
 	require.NoError(t, value.Get(&got))
 	require.Equal(t, []int{1, 7, 1}, got)
+}
+
+// The page for the engineer names what the log says, and every scope.
+func TestOperationsPage_showsTheLinesAndScopesOfGates(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "operations.md"))
+	require.NoError(t, err)
+	b := newGateBed(t)
+	b.refuse("one", callReadXML, true, ofTeamogy(teamogy.Unauthorized))
+	b.gates.open(t.Context(), "acme", gateIssued)
+	for line := range strings.Lines(b.logs.String()) {
+		_, message, _ := strings.Cut(line, `msg="`)
+		message, _, _ = strings.Cut(message, `"`)
+		require.Contains(t, string(page), message)
+	}
+	for _, scope := range gateOfCall {
+		require.Contains(t, string(page), "`"+scope+"`")
+	}
+	for _, scope := range []string{gateKSeF, gateTeamogy} {
+		require.Contains(t, string(page), "| `"+scope+"` |")
+	}
 }

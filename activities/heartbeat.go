@@ -33,14 +33,17 @@ type beatingActivity struct {
 
 // ExecuteActivity implements interceptor.ActivityInboundInterceptor.
 func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
-	if activity.GetInfo(ctx).HeartbeatTimeout > 0 {
-		var right *lease
-		ctx, right = withLease(ctx, time.Now)
-		defer right.lost(nil)
+	if info := activity.GetInfo(ctx); info.HeartbeatTimeout > 0 {
 		var met []any // is kept for the next attempt
 		if n := metOf(ctx); n > 0 {
 			met = append(met, metDetails{n})
 		}
+		var right *lease
+		ctx, right = withLease(ctx, time.Now)
+		defer right.lost(nil)
+		right.asks(info.HeartbeatTimeout, info.StartedTime, func(ctx context.Context) error {
+			return activity.GetClient(ctx).RecordActivityHeartbeat(ctx, info.TaskToken, met...)
+		})
 		done := make(chan struct{})
 		defer close(done)
 		go func() {

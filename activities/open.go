@@ -22,6 +22,10 @@ type OpenInvoice struct {
 	Summary    string `json:"summary,omitempty"`    // number, party and amount, as far as the register knows them
 	// Steps are what is known to have happened, in order.
 	Steps []Step `json:"steps"`
+	// Ended says that it has come to a good end: the document is there, or the
+	// number stands on it. One that is neither open nor ended was refused or
+	// withdrawn, or never submitted.
+	Ended bool `json:"-"`
 }
 
 // Step is one thing that is known to have happened to an invoice.
@@ -156,9 +160,12 @@ func (b *base) openInvoice(ctx context.Context, key archive.RecordKey) (OpenInvo
 				step(f, "fetched")
 			case factCreating:
 				step(f, "creation in Teamogy begun")
+			case factNotCreated:
+				step(f, "that attempt created nothing")
 			}
 		}
-		return invoice, record.Created == nil, nil
+		invoice.Ended = record.Created != nil
+		return invoice, !invoice.Ended, nil
 	}
 
 	if invoice.DocumentID, err = strconv.ParseInt(key.ID, 10, 64); err != nil {
@@ -176,6 +183,8 @@ func (b *base) openInvoice(ctx context.Context, key archive.RecordKey) (OpenInvo
 		case factSubmitted:
 			step(f, "submitted in session %s", record.Submissions[len(record.Submissions)-1].Session)
 			refused = false
+		case factSentAgain:
+			step(f, "sent a second time")
 		case factTaken:
 			step(f, "taken by KSeF")
 		case factNotProcessed, factBlocked, factRejected:
@@ -196,7 +205,8 @@ func (b *base) openInvoice(ctx context.Context, key archive.RecordKey) (OpenInvo
 	}
 	if record.Accepted != nil {
 		invoice.KSeFNumber = record.Accepted.KSeFNumber
-		return invoice, !record.numberWritten(), nil
+		invoice.Ended = record.numberWritten()
+		return invoice, !invoice.Ended, nil
 	}
 	// A refusal is no end as long as the fate of other bytes of the document is
 	// not known.

@@ -234,7 +234,7 @@ func (s *Session) CloseSession(ctx context.Context, in flow.CloseInput) (_ flow.
 	if err != nil {
 		return flow.Nothing{}, err
 	}
-	if err = closeSession(ctx, client, in.Reference); err != nil && ctx.Err() == nil && triesOf(ctx) >= closeTries {
+	if err = closeSession(ctx, client, in.Reference); err != nil && ctx.Err() == nil && !metGate(err) && triesOf(ctx) >= closeTries {
 		s.Logger.ErrorContext(ctx, "a KSeF session cannot be closed; it is tried again while its answers are awaited",
 			"connection", in.Connection, "session", in.Reference, "error", err)
 		return flow.Nothing{}, nil

@@ -364,7 +364,7 @@ func deleted(ctx context.Context, client TeamogyClient, err error) bool {
 		return true
 	}
 	var failure *teamogy.Error
-	return errors.As(err, &failure) && failure.MayBeDeleted() && attemptOf(ctx) >= goneTries && client.Ping(ctx) == nil
+	return errors.As(err, &failure) && failure.MayBeDeleted() && triesOf(ctx) >= goneTries && client.Ping(ctx) == nil
 }
 
 // locked tells whether Teamogy does not let a document be changed any more, because it has its KSeF number.

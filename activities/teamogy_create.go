@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -111,6 +112,12 @@ func (t *Teamogy) create(ctx context.Context, client TeamogyClient, key archive.
 		// Two attempts of one name would hide each other's outcome.
 		return teamogy.Document{}, newProblem(flow.ErrUnexpected, "the attempt %s of %s is in the record already", attempt, key.ID)
 	}
+	if err := t.alone(ctx, key, record, attempt); err != nil {
+		if failed := t.note(ctx, key, factNotCreated, attempt, notCreatedFact{Refused: "not sent"}); failed != nil {
+			return teamogy.Document{}, archiving("record that nothing was created", failed)
+		}
+		return teamogy.Document{}, err
+	}
 	document, err := client.CreatePrepared(ctx, prepared, begun)
 	var failure *teamogy.Error
 	switch {
@@ -122,7 +129,7 @@ func (t *Teamogy) create(ctx context.Context, client TeamogyClient, key archive.
 		t.Logger.ErrorContext(ctx, "Teamogy does not keep KSeF numbers: check the field map", "connection", key.Connection, "documentId", document.ID, "error", err)
 		return document, nil
 	case errors.As(err, new(*notSentError)), errors.As(err, &failure) && !failure.MayHaveHappened():
-		refused := notCreatedFact{Refused: "not sent"}
+		refused := notCreatedFact{Refused: "NotSent"}
 		if failure != nil {
 			refused = notCreatedFact{Refused: string(failure.Kind), Content: ofContent(failure.Kind)}
 		}
@@ -131,6 +138,26 @@ func (t *Teamogy) create(ctx context.Context, client TeamogyClient, key archive.
 		}
 	}
 	return teamogy.Document{}, err
+}
+
+// alone reads the record again after the attempt was noted. If anything was
+// begun since it was read first, by another worker while this one was frozen,
+// this attempt is given up: of two, at least one sees the other.
+func (t *Teamogy) alone(ctx context.Context, key archive.RecordKey, before *receivedRecord, attempt string) error {
+	now, err := t.receivedRecord(ctx, key.Connection, key.ID)
+	if err != nil {
+		return archiving("read the record of "+key.ID+" again", err)
+	}
+	for _, a := range now.Attempts {
+		known := slices.ContainsFunc(before.Attempts, func(b creation) bool { return b.Name == a.Name })
+		if a.Name != attempt && !known {
+			return newProblem(flow.ErrTeamogyUnavailable, "another worker is creating the invoice %s: this attempt leaves it to that one", key.ID)
+		}
+	}
+	if now.Created != nil {
+		return newProblem(flow.ErrTeamogyUnavailable, "another worker has created the invoice %s", key.ID)
+	}
+	return nil
 }
 
 // ofContent tells which refusals would meet the same body again.

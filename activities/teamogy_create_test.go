@@ -23,7 +23,8 @@ type creatingTeamogy struct {
 	bodies     []string // of the POSTs
 	asked      int      // how often it was looked for
 	adopt      error
-	statuses   int // how many bodies were prepared: each is another one
+	frozen     func() // what happens after the look
+	statuses   int    // how many bodies were prepared: each is another one
 }
 
 func (f *creatingTeamogy) RecallDoubt(_ string, since time.Time, _ int64) { f.doubt = !since.IsZero() }
@@ -41,6 +42,9 @@ func (f *creatingTeamogy) FindDocumentByKSeFNumber(context.Context, string) (tea
 
 func (f *creatingTeamogy) PreparePurchaseInvoice(n teamogy.NewPurchaseInvoice) (teamogy.PreparedPurchase, error) {
 	f.statuses++
+	if f.frozen != nil {
+		f.frozen()
+	}
 	return teamogy.PreparedPurchase{KSeFNumber: n.KSeFNumber, Body: []byte(fmt.Sprintf(`{"note":"<&%d>"}`, f.statuses))}, nil
 }
 
@@ -222,6 +226,35 @@ func TestDoubtful_countsOldAttemptsOnce(t *testing.T) {
 	_, err = create()
 	require.NoError(t, err)
 	require.True(t, f.doubt)
+}
+
+// Frozen between its look and its POST, a worker leaves it to the one that has begun meanwhile.
+func TestCreateReceived_leavesItToAnotherWorkerThatBeganMeanwhile(t *testing.T) {
+	f := &creatingTeamogy{searchable: true, create: func(int) (teamogy.Document, error) { return teamogy.Document{ID: 3}, nil }}
+	create, b := creating(t, f)
+	f.frozen = func() {
+		f.frozen = nil
+		require.NoError(t, b.note(t.Context(), receivedKey("acme", originalNumber), factCreating, "other", creatingFact{Body: "{}"}))
+	}
+	_, err := create()
+	require.Equal(t, flow.ErrTeamogyUnavailable, typeOfFailure(t, err))
+	require.Empty(t, f.bodies)
+	record, err := b.receivedRecord(t.Context(), "acme", originalNumber)
+	require.NoError(t, err)
+	require.Len(t, record.doubtful(), 1, "only the other one is in doubt")
+}
+
+// A gate that closes between the note and the POST leaves no doubt.
+func TestCreateReceived_aClosedGateLeavesNoDoubt(t *testing.T) {
+	f := &creatingTeamogy{create: func(int) (teamogy.Document, error) {
+		return teamogy.Document{}, &notSentError{newProblem(flow.ErrTeamogyStatus, "the gate is closed")}
+	}}
+	create, b := creating(t, f)
+	_, err := create()
+	require.Equal(t, flow.ErrTeamogyStatus, typeOfFailure(t, err))
+	record, err := b.receivedRecord(t.Context(), "acme", originalNumber)
+	require.NoError(t, err)
+	require.Empty(t, record.doubtful())
 }
 
 // A page with status 404 is believed after a while, if Teamogy answers otherwise.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -69,6 +71,56 @@ func FuzzDecodeFact(f *testing.F) {
 			}
 		} else if !errors.As(err, &changed) && !errors.As(err, &damaged) {
 			t.Fatalf("no good error: %v", err)
+		}
+	})
+}
+
+// FuzzList proves that a list of any content gives items only if it is the one
+// that its reference names, in hash and count, and that an archive's URL of any
+// content is opened or refused without a word of what may be a password.
+func FuzzList(f *testing.F) {
+	for _, list := range []string{`[]`, `null`, `[1,2]`, `["a"]`, `[{"KSeFNumber":"1"},{"KSeFNumber":"1"}]`, `{}`, `[`, `[1]x`, "", strings.Repeat("[", 5000)} {
+		f.Add([]byte(list), 2, "s3://zCANARYz:zCANARYz@bucket?"+list)
+	}
+	f.Add([]byte(`[]`), 0, "mem://?a=b#c")
+	f.Add([]byte(`[]`), -1, "file:///%00/a?b")
+	f.Fuzz(func(t *testing.T, data []byte, count int, address string) {
+		a := New(newMemoryStore())
+		key, hash, err := a.putByHash(t.Context(), "lists", data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var items []struct{ KSeFNumber string }
+		err = a.List(t.Context(), ListRef{Key: key, SHA256: hash, Count: count}, &items)
+		if err == nil && (len(items) != count || !json.Valid(data)) || err != nil && len(err.Error()) > 400 {
+			t.Fatalf("%d items of %d: %v", len(items), count, err)
+		}
+		other := append(bytes.Clone(data), ' ')
+		if err := errors.Join(a.store.Delete(t.Context(), key), a.store.Create(t.Context(), key, other)); err != nil {
+			t.Fatal(err)
+		}
+		var damaged *CorruptError
+		if err := a.List(t.Context(), ListRef{Key: key, SHA256: hash, Count: count}, &items); !errors.As(err, &damaged) {
+			t.Fatalf("other bytes were taken for the list: %v", err)
+		}
+
+		const canary = "zCANARYz"
+		if scheme, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(address)), ":"); scheme == "s3" || scheme == "file" {
+			// Not opened: that would reach for the network, or make folders anywhere.
+			parsed, err := url.Parse(address)
+			if err != nil || scheme == "s3" && parsed.User == nil {
+				return
+			}
+			if scheme == "file" {
+				if path, err := fileURLPath(parsed); err == nil && !filepath.IsAbs(path) {
+					t.Fatalf("%q is in %q", address, path)
+				}
+				return
+			}
+		}
+		opened, err := Open(t.Context(), address)
+		if (opened == nil) == (err == nil) || err != nil && strings.Contains(err.Error(), canary) && strings.Contains(address, "@") {
+			t.Fatalf("%q: %v, %v", address, opened, err)
 		}
 	})
 }

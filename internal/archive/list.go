@@ -5,9 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
 )
+
+// OpenExisting is Open for those who only look: it makes no folder, and where there is none it says so.
+// (For a bucket that is not there, the first request does.)
+func OpenExisting(ctx context.Context, address string) (*Archive, error) {
+	if parsed, err := url.Parse(address); err == nil && parsed.Scheme == "file" {
+		root, err := fileURLPath(parsed)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := os.Stat(root); err != nil {
+			return nil, fmt.Errorf("there is no archive: %w", err)
+		} else if !info.IsDir() {
+			return nil, fmt.Errorf("there is no archive: %s is no folder", root)
+		}
+	}
+	return Open(ctx, address)
+}
 
 // RecordSummary is what the keys of a record say, without reading any of its facts.
 type RecordSummary struct {

@@ -67,6 +67,8 @@ SEND_REJECTED_STATUS=REJECTED
 func TestUpStatusDown_withoutAWorker(t *testing.T) {
 	startTemporal(t)
 	writeConnections(t)
+	register := filepath.Join(t.TempDir(), "archive")
+	t.Setenv("ARCHIVE_URL", "file://"+register)
 
 	code, out, errs := starter(t, "up")
 	assert.Equal(t, exitFailed, code, errs)
@@ -86,7 +88,15 @@ func TestUpStatusDown_withoutAWorker(t *testing.T) {
 	assert.Empty(t, up.SearchAttributes)
 
 	code, out, errs = starter(t, "status")
+	assert.Equal(t, exitFailed, code, errs)
+	assert.Contains(t, out, "UNKNOWN: the register cannot be read: there is no archive")
+	assert.Contains(t, out, "(ARCHIVE_URL=file://"+register+"; it has to be the worker's)")
+	assert.NoDirExists(t, register, "who looks makes nothing")
+	require.NoError(t, os.Mkdir(register, 0o700))
+
+	code, out, errs = starter(t, "status")
 	assert.Equal(t, exitDone, code, errs)
+	assert.Contains(t, out, "  open       none\n")
 	assert.Contains(t, out, "  receive    running; no worker answers\n")
 	assert.Contains(t, out, "  settings   WRONG: ")
 

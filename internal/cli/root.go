@@ -1,5 +1,5 @@
-// Package cli holds the commands of starter: up, down, status, demo and
-// simulate. Output is for people unless --output json asks for the form that
+// Package cli holds the commands of starter: up, down, status, retry,
+// demo and simulate. Output is for people unless --output json asks for the form that
 // programs read.
 package cli
 
@@ -77,7 +77,7 @@ func newRoot() *cobra.Command {
 		Short: "Starts and shows the connections between Teamogy and KSeF",
 		Long: `starter starts, ends and shows the connections between Teamogy and KSeF.
 
-The commands up, down and status work on the connections of CONNECTIONS_DIR
+The commands up, down, status and retry work on the connections of CONNECTIONS_DIR
 (one settings file each) and talk to Temporal as TEMPORAL_ADDRESS,
 TEMPORAL_NAMESPACE and the other variables of the Temporal CLI say. The work
 itself is done by the worker.
@@ -103,7 +103,7 @@ Exit codes: 0 done; 1 failed, in whole or in part; 2 wrong usage or settings;
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w; see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(newUp(), newDown(), newStatus(), newSimulate(), newDemo())
+	root.AddCommand(newUp(), newDown(), newStatus(), newRetry(), newSimulate(), newDemo())
 	return root
 }
 

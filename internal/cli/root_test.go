@@ -32,6 +32,8 @@ func TestStarter_saysWhatIsWrongWithTheCommandLine(t *testing.T) {
 		"no folder":            {[]string{"up"}, "does not exist (CONNECTIONS_DIR names it)"},
 		"name":                 {[]string{"down", "Acme!"}, "is not a connection's name"},
 		"unknown connection":   {[]string{"up", "acme"}, `there is no connection "acme"`},
+		"retry of nothing":     {[]string{"retry"}, "needs a connection or the ID of an invoice's workflow"},
+		"retry a failed ID":    {[]string{"retry", "--failed", "acme/send/1"}, "--failed goes with a connection"},
 		"demo argument":        {[]string{"demo", "now"}, "takes no arguments"},
 		"demo without rejects": {[]string{"demo", "--sent", "1"}, "--sent 1: at least 2"},
 		"demo without imports": {[]string{"demo", "--received", "0"}, "--received 0: at least 1"},
@@ -56,7 +58,7 @@ func TestStarter_saysWhatIsWrongWithTheCommandLine(t *testing.T) {
 func TestStarter_helpsWithoutArguments(t *testing.T) {
 	code, stdout, _ := starter(t)
 	assert.Equal(t, exitDone, code)
-	for _, command := range []string{"up", "down", "status", "demo", "simulate"} {
+	for _, command := range []string{"up", "down", "status", "retry", "demo", "simulate"} {
 		assert.Contains(t, stdout, "\n  "+command+" ")
 	}
 }

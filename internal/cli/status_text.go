@@ -20,6 +20,9 @@ func printStatus(w io.Writer, r statusReport) {
 		}
 		printConnection(w, c, r.At, r.TaskQueue)
 	}
+	if r.Archive != "" {
+		fmt.Fprintf(w, "\nUNKNOWN: %s\nNot shown: open invoices that Temporal has forgotten.\n", r.Archive)
+	}
 }
 
 func printConnection(w io.Writer, c statusConnection, at time.Time, taskQueue string) {
@@ -45,8 +48,17 @@ func printConnection(w io.Writer, c statusConnection, at time.Time, taskQueue st
 		}
 		row("failed", title+", "+ago(f.Closed, at)+problemText(f.Problem))
 	}
+	if more := c.FailedInAll - len(c.Failed); more > 0 {
+		row("failed", fmt.Sprintf("and %d more: temporal workflow list --query \"%s\"", more, inspect.InvoicesOf(c.Connection, " AND ExecutionStatus = 'Failed'")))
+	}
 	for _, group := range grouped(c.Waiting) {
 		row("retrying", waitingText(group, at)+problemText(group[0].Problem))
+	}
+	if c.LookedAt < c.RunningInAll {
+		row("retrying", fmt.Sprintf("only %d of %d invoices under way were looked at", c.LookedAt, c.RunningInAll))
+	}
+	if c.Register != nil {
+		printRegister(row, c.Register, at)
 	}
 	for _, p := range c.Problems {
 		row("UNKNOWN", p)

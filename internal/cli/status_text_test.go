@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"teamogy-ksef/activities"
 	"teamogy-ksef/internal/cli/inspect"
 	"teamogy-ksef/internal/flow"
 )
@@ -82,5 +83,57 @@ func TestShort_keepsTheTwoLargestUnits(t *testing.T) {
 		1500 * time.Millisecond: "2s", 61 * time.Second: "1m1s", 90 * time.Minute: "1h30m", 50 * time.Hour: "50h0m",
 	} {
 		assert.Equal(t, want, short(d))
+	}
+}
+
+func TestPrintStatus_showsWhatTheRegisterHasOpen(t *testing.T) {
+	step := func(what string, hours int) activities.Step {
+		return activities.Step{What: what, At: statusAt.Add(-time.Duration(hours) * time.Hour)}
+	}
+	register := &inspect.Register{
+		Gates: []inspect.Gate{{Scope: "ksef", Since: statusAt.Add(-time.Hour), Type: "KSeFLoginRefused", Text: "450", Remedy: "put a valid certificate in place"}},
+		Open: []inspect.Open{{
+			OpenInvoice: activities.OpenInvoice{WorkflowID: "acme/send/17", Direction: "sent", DocumentID: 17, Summary: "Invoice FV/17", Steps: []activities.Step{
+				step("fetched", 30), step("submitted in session S1", 29), step("not-processed: cancelled", 28), step("submitted in session S2", 27), step("taken by KSeF", 27),
+			}},
+			Workflow: "forgotten", NextMove: "you: starter retry acme/send/17",
+		}},
+		Problems: []string{"archive records/acme/sent/3/found.json is damaged"},
+	}
+	for range 11 {
+		register.Open = append(register.Open, inspect.Open{
+			OpenInvoice: activities.OpenInvoice{WorkflowID: "acme/receive/N", Direction: "received", KSeFNumber: "N", Steps: []activities.Step{step("found", 3)}},
+			Workflow:    "failed", Problem: &inspect.Problem{Type: "InvoiceUnknown", Message: "21164"}, NextMove: "Check it. Then: starter retry acme/receive/N",
+		})
+	}
+	register.Open = append(register.Open, inspect.Open{Workflow: "running", UnderWay: true})
+	var out bytes.Buffer
+	printStatus(&out, statusReport{At: statusAt, Connections: []statusConnection{{Report: inspect.Report{
+		Connection: "acme", Worker: true, Register: register, LookedAt: 50, RunningInAll: 60,
+		Failed: []inspect.Failed{{WorkflowID: "acme/send/9", Closed: statusAt}}, FailedInAll: 4,
+	}}}, Archive: ""})
+	text := out.String()
+	for _, want := range []string{`
+  failed     and 3 more: temporal workflow list --query "KsefConnection = 'acme' AND WorkflowType IN ('ImportInvoice', 'SendInvoice') AND ExecutionStatus = 'Failed'"
+`, `
+  retrying   only 50 of 60 invoices under way were looked at
+`, `
+  GATE       ksef closed since 1h0m ago
+             KSeFLoginRefused: 450
+             -> put a valid certificate in place
+`, `
+  open       acme/send/17 (Invoice FV/17)
+             no KSeF number; workflow forgotten; 2 earlier steps, not-processed: cancelled 28h0m ago, submitted in session S2 27h0m ago, taken by KSeF 27h0m ago
+             -> you: starter retry acme/send/17
+  open       acme/receive/N
+             no document; workflow failed; found 3h0m ago
+             InvoiceUnknown: 21164
+             -> Check it. Then: starter retry acme/receive/N
+`, `
+  open       and 2 more: starter status -o json lists them all
+  open       1 more under way
+  UNKNOWN    archive records/acme/sent/3/found.json is damaged
+`} {
+		assert.Contains(t, text, want)
 	}
 }

@@ -7,8 +7,10 @@ const (
 	// Content errors are the invoice's: it fails with the reason and is not
 	// sent again until it changes.
 	Content Class = "content"
-	// Configuration errors are the set-up's: retried with growing delay up to
-	// five minutes, and the same workflow goes on once the cause is mended.
+	// Configuration errors are the set-up's. The first one closes the gate of
+	// its connection: one alert, and whoever would meet the same refusal waits
+	// without any call. A probe every few minutes opens it once the cause is
+	// mended, and the same workflows go on.
 	Configuration Class = "configuration"
 	// Transient errors pass by themselves: retried for as long as it takes.
 	Transient Class = "transient"
@@ -68,9 +70,9 @@ type ErrorType struct {
 // ErrorTypes is the one table of error types. The documentation shows it, the
 // activities build their messages from it, a test holds them together.
 var ErrorTypes = []ErrorType{
-	{ErrInvoiceInvalid, Content, "The issued invoice breaks a rule that can be checked before sending.", "Correct the invoice in Teamogy and mark it ready again; it was not sent to KSeF. Unchanged content is not tried again, unless SendInvoice is started by hand."},
-	{ErrInvoiceRejected, Content, "KSeF has rejected the issued invoice.", "Correct the invoice in Teamogy as the reason says and mark it ready again. Unchanged content is not sent again, unless SendInvoice is started by hand."},
-	{ErrNumberTaken, Content, "KSeF already holds another invoice of this seller with the same number and kind.", "Give the invoice a new number in Teamogy, or find out who issued the other one; then mark it ready again."},
+	{ErrInvoiceInvalid, Content, "The issued invoice breaks a rule that can be checked before sending.", "Correct the invoice in Teamogy and mark it ready again; it was not sent to KSeF. Unchanged content is not tried again, unless a person says so (starter retry)."},
+	{ErrInvoiceRejected, Content, "KSeF has rejected the issued invoice.", "Correct the invoice in Teamogy as the reason says and mark it ready again. Unchanged content is not sent again, unless a person says so (starter retry)."},
+	{ErrNumberTaken, Content, "KSeF already holds another invoice of this seller with the same number and kind.", "Find out who issued the other one. If it is another invoice, give yours a new number in Teamogy and mark it ready again; if it is this very one, write its KSeF number to the document instead."},
 	{ErrAttachmentBatch, Content, "The invoice carries a structured attachment (Zalacznik), which KSeF takes only in a batch session.", "Remove the attachment, or wait for a version of teamogy-ksef that sends batch sessions."},
 	{ErrIssueDateFuture, Content, "The invoice's date of issue (P_1) is in the future, which KSeF refuses.", "Mark the invoice ready on that day or later, or correct its date; it was not sent to KSeF."},
 	{ErrInvoiceMissing, Content, "The Teamogy document is ready but has no FA(3) XML where the field map says it is.", "Have Teamogy generate the XML, or correct TEAMOGY_FIELDS_FILE; then mark the document ready again."},

@@ -34,7 +34,7 @@ var States = []State{
 	{StateUnknown, DirectionReceived, "Teamogy did not answer when the purchase invoice was created, and it cannot be found out whether it exists (`TeamogyOutcomeUnknown`). The workflow waits.", "the accountant: look in Teamogy; then the engineer: the update `Resolve`"},
 	{StateSending, DirectionSent, "The invoice is on its way to KSeF.", "teamogy-ksef, then KSeF"},
 	{StateAccepted, DirectionSent, "KSeF has accepted it; number and confirmation are recorded.", "nobody"},
-	{StateAcceptedMore, DirectionSent, "KSeF held the same bytes already; that number was taken over.", "nobody"},
+	{StateAcceptedMore, DirectionSent, "KSeF held the invoice already, as we had sent it; that number was taken over.", "nobody"},
 	{StateRejected, DirectionSent, "The invoice broke a rule; the reason stands on the document.", "the accountant: correct the invoice and mark it ready again"},
 	{StateWithdrawn, DirectionSent, "The workflow was cancelled before the invoice was sent.", "whoever cancelled it"},
 	{StatePolling, "", "The connection's ReceiveInvoices or SendInvoices: it asks again and again.", "nobody"},

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -218,7 +219,9 @@ func TestEdgeG_theSameCompanyTwice_secondReceiverIsRefusedByName(t *testing.T) {
 	require.NoError(t, err)
 	b.replaceFile(second+".env", text)
 	b.start(flow.ReceiveInvoices, flow.ReceiveID(second), flow.ReceiveInput{Connection: second})
-	t.Cleanup(func() { _ = b.client.TerminateWorkflow(t.Context(), flow.ReceiveID(second), "", "the test is over") })
+	t.Cleanup(func() {
+		_ = b.client.TerminateWorkflow(context.Background(), flow.ReceiveID(second), "", "the test is over")
+	})
 	b.eventually("the second one is refused", func() bool { return b.pendingFailure(flow.ReceiveID(second)) != "" })
 	shown := b.pendingFailure(flow.ReceiveID(second))
 	require.True(t, strings.HasPrefix(shown, flow.ErrReceiverTaken+": "), shown)

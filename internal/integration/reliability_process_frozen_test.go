@@ -1,17 +1,19 @@
 package integration
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"teamogy-ksef/internal/flow"
 )
 
 // gate holds requests of a kind, before they take effect or before they are
@@ -22,7 +24,8 @@ type gate struct {
 	after   bool // after the effect
 	wanted  func(*http.Request) bool
 	passing int // requests to let pass before the first is held
-	held    int
+	most    int // to be held; 0: all
+	held    []*http.Request
 	open    chan struct{}
 }
 
@@ -30,7 +33,15 @@ type gate struct {
 func (g *gate) close(after bool, passing int, wanted func(*http.Request) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.closed, g.after, g.passing, g.wanted, g.held, g.open = true, after, passing, wanted, 0, make(chan struct{})
+	g.closed, g.after, g.passing, g.wanted, g.most, g.held, g.open = true, after, passing, wanted, 0, nil, make(chan struct{})
+}
+
+// closeWith is close for so many requests, after so many have passed.
+func (g *gate) closeWith(after bool, most, passing int, wanted func(*http.Request) bool) {
+	g.close(after, passing, wanted)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.most = most
 }
 
 // release lets everything go, now and from now on.
@@ -46,20 +57,37 @@ func (g *gate) release() {
 func (g *gate) holds() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.held
+	return len(g.held)
+}
+
+// holding tells whether a request whose query has a text in it is held, or was.
+func (g *gate) holding(text string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.ContainsFunc(g.held, func(r *http.Request) bool { return strings.Contains(r.URL.RawQuery, text) })
+}
+
+// awaited tells whether somebody still waits for the answer to a held request
+// whose query has a text in it.
+func (g *gate) awaited(text string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.ContainsFunc(g.held, func(r *http.Request) bool {
+		return strings.Contains(r.URL.RawQuery, text) && r.Context().Err() == nil
+	})
 }
 
 func (g *gate) wait(r *http.Request) (open <-chan struct{}, after bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.closed || !g.wanted(r) {
+	if !g.closed || !g.wanted(r) || g.most > 0 && len(g.held) >= g.most {
 		return nil, false
 	}
 	if g.passing > 0 {
 		g.passing--
 		return nil, false
 	}
-	g.held++
+	g.held = append(g.held, r)
 	return g.open, g.after
 }
 
@@ -100,6 +128,7 @@ func frozenBeforeKSeF() experiment {
 			thawed = false
 		},
 		act: func(t *trial) {
+			t.Cleanup(g.release)
 			g.close(true, 0, func(r *http.Request) bool { sends, _ := postsInvoice(r); return sends })
 			temporal := newProxy(t, t.temporal)
 			first := t.startProcess(builtWorker(t), "TEMPORAL_ADDRESS="+temporal.address)
@@ -134,6 +163,7 @@ func frozenBeforeTeamogy() experiment {
 			thawed = false
 		},
 		act: func(t *trial) {
+			t.Cleanup(g.release)
 			looks := &looksBeforePosts{}
 			g.close(true, 0, looks.next)
 			temporal := newProxy(t, t.temporal)
@@ -149,6 +179,75 @@ func frozenBeforeTeamogy() experiment {
 		},
 		fired: func(*trial) bool { return thawed },
 	}
+}
+
+// cutOffFromTemporal is a worker that goes on working while Temporal cannot be
+// reached from it, and another one is given its work.
+func cutOffFromTemporal() experiment {
+	g := &gate{}
+	unaware := false
+	return experiment{
+		group: "worker", name: "cut off from Temporal right before a POST to Teamogy",
+		what: "A worker has looked for documents and not found them when it can no longer reach Temporal; after its heartbeat's time-out another one " +
+			"creates them, and only then the first one gets the answers of its look.",
+		direction: received,
+		options: func(o *bedOptions) {
+			o.noWorker, o.wrapTeamogy = true, g.wrap
+			unaware = false
+		},
+		act: func(t *trial) {
+			t.Cleanup(g.release)
+			looks := &looksBeforePosts{}
+			most := min(3, t.n-looksUntilProven)
+			g.closeWith(true, most, 0, looks.next)
+			temporal := newProxy(t, t.temporal)
+			first := t.startProcess(builtWorker(t), "TEMPORAL_ADDRESS="+temporal.address)
+			t.until("documents were looked for and nobody was told", func() bool { return g.holds() >= most })
+			second := t.startProcess(builtWorker(t))
+			t.until("another worker serves", second.serves)
+			// The SDK ends an attempt of which it could not tell the server, but only some
+			// seconds after the server has given it to another worker, if it was heard of before.
+			t.until("the server has heard of these attempts", func() bool {
+				return t.allHeld(g, func(number string) bool { return len(t.received(number)) > 0 || t.hasBeaten(number) })
+			})
+			temporal.cut()
+			t.until("the other worker has created a document", func() bool {
+				all := t.allHeld(g, func(number string) bool {
+					there := len(t.received(number)) > 0
+					unaware = unaware || there && g.awaited(number)
+					return there
+				})
+				return unaware || all
+			})
+			g.release()
+			first.ask()
+			<-first.ended
+		},
+		fired: func(*trial) bool { return unaware },
+	}
+}
+
+// allHeld tells whether something is so for each KSeF number whose look is
+// held.
+func (t *trial) allHeld(g *gate, is func(ksefNumber string) bool) bool {
+	for _, i := range t.imports {
+		if g.holding(i.KSeFNumber) && !is(i.KSeFNumber) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasBeaten tells whether the pending activity of an import has sent a
+// heartbeat.
+func (t *trial) hasBeaten(ksefNumber string) bool {
+	t.Helper()
+	description, err := t.client.DescribeWorkflowExecution(t.within(), flow.ImportID(t.connection, ksefNumber), "")
+	require.NoError(t, err)
+	for _, a := range description.GetPendingActivities() {
+		return a.GetLastHeartbeatTime() != nil
+	}
+	return false
 }
 
 // looksUntilProven is after how many documents the client trusts Teamogy's
@@ -172,7 +271,6 @@ func (w *workerProcess) thawToEnd() {
 	w.thaw()
 	w.ask()
 	<-w.ended
-	fmt.Println("TRACE", w.logs.String())
 }
 
 // proxy stands between a worker and Temporal, until it is cut.

@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 
@@ -89,4 +93,99 @@ func quietPort(t testing.TB) int {
 	}
 	require.FailNow(t, "no port is free between 20000 and 32000")
 	return 0
+}
+
+// temporalKilled is the Temporal server killed with SIGKILL while invoices are
+// on their way, and started again on its file a moment later.
+func temporalKilled() experiment {
+	var own *ownServer
+	watch := &requestCount{}
+	return experiment{
+		group: "Temporal", name: "server killed and restarted on its file",
+		what:      "Temporal's server is killed (SIGKILL) in the middle of the work and started again on its database file, three times in CI and ten times in the soak.",
+		direction: both,
+		options: func(o *bedOptions) {
+			o.noWorker = true
+			o.wrapKSeF, o.wrapTeamogy = watch.wrap, watch.wrap
+			o.temporal = func(t testing.TB) *ownServer {
+				own = newOwnServer(t)
+				return own
+			}
+		},
+		act: func(t *trial) {
+			t.startProcess(builtWorker(t))
+			for range killsOfServer(t.n) {
+				until := watch.made.Load() + 5 + int64(t.random.IntN(3*t.n))
+				t.until("the work goes on", func() bool { return watch.made.Load() >= until })
+				own.kill()
+				own.start()
+			}
+		},
+		fired: func(t *trial) bool { return own.deaths == killsOfServer(t.n) },
+	}
+}
+
+func killsOfServer(n int) int {
+	switch {
+	case n >= 100:
+		return 10
+	case n >= 25:
+		return 3
+	}
+	return 1
+}
+
+// requestCount counts what a worker asks of a simulator.
+type requestCount struct{ made atomic.Int64 }
+
+func (c *requestCount) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/_sim") {
+			c.made.Add(1)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// continuedAsNewEverywhere has the server suggest to continue as new after a
+// few events, so that it happens at every point of the long-running workflows.
+func continuedAsNewEverywhere(events int) experiment {
+	return experiment{
+		group: "Temporal", name: fmt.Sprintf("continue-as-new suggested after %d events", events),
+		what: fmt.Sprintf("The server suggests to continue as new after %d events instead of 4,096, so that the long-running workflows do so again and again "+
+			"at whatever point they are; meanwhile they are told to pause, to resume and to ask at once.", events),
+		direction: both,
+		options: func(o *bedOptions) {
+			o.temporal = func(t testing.TB) *ownServer {
+				return newOwnServer(t, fmt.Sprintf("limit.historyCount.suggestContinueAsNew=%d", events))
+			}
+		},
+		act: func(t *trial) {
+			for _, id := range []string{flow.ReceiveID(t.connection), flow.SendID(t.connection)} {
+				require.NoError(t, t.update(id, flow.UpdatePause, flow.Reason{Reason: "test"}))
+				require.NoError(t, t.update(id, flow.UpdateResume))
+				require.NoError(t, t.update(id, flow.UpdatePollNow))
+			}
+		},
+		fired: func(t *trial) bool {
+			for _, id := range []string{flow.ReceiveID(t.connection), flow.SendID(t.connection), flow.TransmitID(t.connection)} {
+				n := t.runs(id)
+				t.Logf("%s had %d runs", id, n)
+				if n < 2 {
+					return false
+				}
+			}
+			return true
+		},
+	}
+}
+
+// runs counts the runs of a workflow.
+func (t *trial) runs(id string) int64 {
+	t.Helper()
+	answer, err := t.client.CountWorkflow(t.within(), &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: "default", Query: fmt.Sprintf("WorkflowId='%s'", id),
+	})
+	require.NoError(t, err)
+	return answer.GetCount()
 }

@@ -283,7 +283,11 @@ func TestSHA256_isOfTheExactBytes(t *testing.T) {
 	assert.NotEqual(t, invoice.SHA256([]byte("a\n")), invoice.SHA256([]byte("a\r\n")))
 }
 
+// FuzzRead proves that whatever is taken for an invoice is read or refused with
+// problems that say which, is never changed, and may be sent only if it can be
+// read and is what KSeF takes.
 func FuzzRead(f *testing.F) {
+	addOfficial(f)
 	f.Add([]byte(sample))
 	f.Add([]byte(strings.ReplaceAll(sample, "\n", "\r\n")))
 	f.Add([]byte("\xef\xbb\xbf<Faktura/>"))

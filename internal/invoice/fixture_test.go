@@ -66,9 +66,10 @@ func with(t testing.TB, old, replacement string) []byte {
 	return []byte(strings.Replace(sample, old, replacement, 1))
 }
 
-// official returns the path of an official sample invoice of the Ministry of Finance, 1 to 26.
-func official(t testing.TB, number int) string {
-	t.Helper()
+const officialAbsent = "the official sample invoices are not there: set KSEF_REFERENCE to the folder of KSeF's reference files"
+
+// officialPath is where an official sample invoice of the Ministry of Finance lies, 1 to 26.
+func officialPath(number int) (string, error) {
 	reference := os.Getenv("KSEF_REFERENCE")
 	if reference == "" {
 		reference = filepath.Join("..", "..", "..", "shared", "ksef")
@@ -76,14 +77,39 @@ func official(t testing.TB, number int) string {
 		reference = filepath.Join("..", "..", reference)
 	}
 	path := filepath.Join(reference, "invoices", "official", fmt.Sprintf("FA_3_Przyklad_%d.xml", number))
-	if _, err := os.Stat(path); err != nil {
-		const text = "the official sample invoices are not there: set KSEF_REFERENCE to the folder of KSeF's reference files"
+	_, err := os.Stat(path)
+	return path, err
+}
+
+// official is officialPath for a test that can do nothing without: it fails in CI and is skipped elsewhere.
+func official(t testing.TB, number int) string {
+	t.Helper()
+	path, err := officialPath(number)
+	if err != nil {
 		if os.Getenv("CI") != "" {
-			t.Fatal(text, err)
+			t.Fatal(officialAbsent, err)
 		}
-		t.Skip(text)
+		t.Skip(officialAbsent)
 	}
 	return path
+}
+
+// addOfficial gives a fuzz target the official sample invoices as seeds. They are read where they lie; a
+// finding that grew out of one is cut down to what matters before it is kept in testdata.
+func addOfficial(f *testing.F) {
+	f.Helper()
+	for number := 1; number <= 26; number++ {
+		path, err := officialPath(number)
+		switch {
+		case err == nil:
+			f.Add(readFile(f, path))
+		case os.Getenv("CI") != "":
+			f.Fatal(officialAbsent, err)
+		default:
+			f.Log("without the official seeds:", officialAbsent)
+			return
+		}
+	}
 }
 
 func readFile(t testing.TB, path string) []byte {

@@ -2,7 +2,9 @@ package inspect
 
 import (
 	"context"
+	"fmt"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
@@ -36,14 +38,25 @@ func Connection(ctx context.Context, c client.Client, taskQueue, connection stri
 		return nil
 	})
 
-	r.Received, err = countInvoices(ctx, c, connection, flow.DirectionReceived)
+	latest, cut, err := LatestRuns(ctx, c, connection)
 	note(err)
-	r.Sent, err = countInvoices(ctx, c, connection, flow.DirectionSent)
-	note(err)
-	r.Failed, err = failedInvoices(ctx, c, connection)
+	if cut {
+		r.Problems = append(r.Problems, fmt.Sprintf("there are more than %d runs of invoices: the counts are of the newest", mostRuns))
+	}
+	r.latest = latest
+	r.Received, r.Sent = countStates(latest, flow.DirectionReceived), countStates(latest, flow.DirectionSent)
+	failed := failedRuns(latest)
+	r.FailedInAll = len(failed)
+	r.Failed, err = failedInvoices(ctx, c, failed)
 	note(err)
 	r.Waiting, err = waitingActivities(ctx, c, connection, described)
 	note(err)
+	for _, run := range latest {
+		if run.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			r.RunningInAll++
+		}
+	}
+	r.LookedAt = min(r.RunningInAll, lookWaiting)
 	return r
 }
 

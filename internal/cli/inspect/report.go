@@ -6,6 +6,8 @@ package inspect
 import (
 	"time"
 
+	workflowpb "go.temporal.io/api/workflow/v1"
+
 	"teamogy-ksef/internal/flow"
 )
 
@@ -35,14 +37,25 @@ type Report struct {
 	Transmit LongRunning[flow.TransmitStatus] `json:"transmit"`
 	Received []Count                          `json:"received"`
 	Sent     []Count                          `json:"sent"`
-	Failed   []Failed                         `json:"failed"`
-	Waiting  []Waiting                        `json:"waiting"`
+	// Failed are the last invoices whose latest run failed; FailedInAll is how
+	// many there are.
+	Failed      []Failed `json:"failed"`
+	FailedInAll int      `json:"failedInAll"`
+	// Waiting are the steps that fail now, of the LookedAt invoices under way that
+	// were looked at; RunningInAll is how many there are.
+	Waiting      []Waiting `json:"waiting"`
+	LookedAt     int       `json:"lookedAt"`
+	RunningInAll int       `json:"runningInAll"`
+	// Register is what the register says; nil when it was not read.
+	Register *Register `json:"register,omitempty"`
 	// Problems are the parts of the report that could not be read.
 	Problems []string `json:"problems,omitempty"`
+
+	latest map[string]*workflowpb.WorkflowExecutionInfo // by workflow ID
 }
 
-// Count is the number of invoice workflows of one direction in one state. An
-// invoice that was started again counts once for each start.
+// Count is the number of invoices of one direction in one state: that of the
+// latest run of each one's workflow.
 type Count struct {
 	State string `json:"state"`
 	Count int64  `json:"count"`

@@ -24,7 +24,7 @@ func waitingActivities(ctx context.Context, c client.Client, connection string, 
 	}
 	queries := []string{
 		fmt.Sprintf("WorkflowType = '%s' AND WorkflowId STARTS_WITH '%s/session/' AND ExecutionStatus = 'Running'", flow.TransmitSession, connection),
-		filter(connection, " AND ExecutionStatus = 'Running'"),
+		InvoicesOf(connection, " AND ExecutionStatus = 'Running'"),
 	}
 	for _, query := range queries {
 		more, err := waitingOf(ctx, c, query)
