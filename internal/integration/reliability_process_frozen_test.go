@@ -3,7 +3,6 @@ package integration
 import (
 	"io"
 	"net"
-
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -338,11 +337,4 @@ func (p *proxy) cut() {
 		_ = c.Close()
 	}
 	p.connections = nil
-}
-
-// heal lets connections through again.
-func (p *proxy) heal() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.isCut = false
 }
