@@ -338,10 +338,3 @@ func (p *proxy) cut() {
 	}
 	p.connections = nil
 }
-
-// heal lets connections through again.
-func (p *proxy) heal() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.isCut = false
-}

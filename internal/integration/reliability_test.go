@@ -47,7 +47,7 @@ func chosenSuite(t *testing.T) suite {
 }
 
 // sampleOfExperiments are those that every run of the tests makes.
-var sampleOfExperiments = []string{"KSeF: answer-dropped", "Teamogy: answer-dropped", `Teamogy's unknowns: filterProperties "ignored"`}
+var sampleOfExperiments = []string{"KSeF: answer-dropped", "Teamogy: answer-dropped", `Teamogy's unknowns: filterProperties "ignored"`, "archive: full"}
 
 func allExperiments() []experiment {
 	return slices.Concat(ksefExperiments(), teamogyExperiments(), processExperiments())
