@@ -667,6 +667,32 @@ func TestGatedKSeF_probesByLoginAndPermissions(t *testing.T) {
 	require.True(t, b.open(gateKSeF))
 }
 
+// A gate that is closed by a call of an activity that does not enter it (a session's close, the query for a duplicate's
+// original) must be opened by that call: nobody else might ever make it.
+func TestGatedKSeF_aCallProbesItsGateAlsoWhereItsActivityDoesNotEnterIt(t *testing.T) {
+	b := newGateBed(t)
+	login := &gatedLogin{permissions: []string{"InvoiceWrite"}, query: &ksef.Error{Kind: ksef.KindForbidden, ReasonCode: "missing-permissions"}}
+	query := func() error { // each time as a new attempt of an activity that is in no table
+		client, _, err := gatedBase(t, b, login, nil).KSeF(t.Context(), "acme")
+		require.NoError(t, err, "its activity is not held up")
+		_, err = client.QueryMetadata(t.Context(), ksef.MetadataQuery{})
+		return err
+	}
+	require.False(t, metGate(query()))
+	require.False(t, b.open(gateKSeFRead))
+	require.True(t, metGate(query()))
+	require.EqualValues(t, 1, login.queries.Load())
+
+	b.pass(2 * time.Minute)
+	require.True(t, metGate(query()))
+	require.EqualValues(t, 1, login.queries.Load(), "a query was spent although the permission is missing still")
+
+	login.permissions, login.query = []string{"InvoiceRead", "InvoiceWrite"}, nil
+	b.pass(longestProbe + gateSpread)
+	require.NoError(t, query())
+	require.True(t, b.open(gateKSeFRead))
+}
+
 // Only what really went wrong counts before invoices are left behind.
 func TestTriesOf_leavesOutAttemptsThatOnlyMetAGate(t *testing.T) {
 	require.Equal(t, 1, triesOf(t.Context()))
