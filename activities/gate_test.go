@@ -698,13 +698,26 @@ func TestTriesOf_leavesOutAttemptsThatOnlyMetAGate(t *testing.T) {
 	require.Equal(t, 1, triesOf(t.Context()))
 	env := activityEnvironment(t)
 	env.SetHeartbeatDetails(metDetails{MetGate: 7})
-	tries := func(ctx context.Context) ([]int, error) { return []int{attemptOf(ctx), metOf(ctx), triesOf(ctx)}, nil }
+	tries := func(ctx context.Context) ([]int, error) { return []int{attemptOf(ctx), metBefore(ctx).MetGate, triesOf(ctx)}, nil }
 	env.RegisterActivity(tries)
 	value, err := env.ExecuteActivity(tries)
 	require.NoError(t, err)
 	var got []int
 	require.NoError(t, value.Get(&got))
 	require.Equal(t, []int{1, 7, 1}, got)
+}
+
+// `temporal activity reset` counts attempts anew and keeps the details.
+func TestMetBefore_forgetsWhatWasMetBeforeTheAttemptsWereCountedAnew(t *testing.T) {
+	env := activityEnvironment(t)
+	env.SetHeartbeatDetails(metDetails{MetGate: 300, Attempt: 310})
+	met := func(ctx context.Context) (int, error) { return metBefore(ctx).MetGate, nil }
+	env.RegisterActivity(met)
+	value, err := env.ExecuteActivity(met)
+	require.NoError(t, err)
+	got := -1
+	require.NoError(t, value.Get(&got))
+	require.Zero(t, got)
 }
 
 // The page for the engineer names what the log says, and every scope.
