@@ -263,6 +263,20 @@ func TestGates_ignoreAnswersOfBefore(t *testing.T) {
 	require.Equal(t, 1, b.logs.count(alertLine))
 }
 
+// The archive was read before the gate was opened, and is believed after.
+func TestGates_aGateThatWasJustOpenedIsNotClosedByWhatWasReadBefore(t *testing.T) {
+	b := newGateBed(t)
+	b.refuse("one", callCreatePurchase, true, refusedStatus())
+	began := b.gates.now()
+	there, err := b.gates.archive.Gates(t.Context(), "acme")
+	require.NoError(t, err)
+	require.Len(t, there, 1)
+	b.pass(time.Second)
+	b.gates.open(t.Context(), "acme", gateReceive)
+	b.gates.compare(t.Context(), b.gates.of("acme"), b.settings, there, nil, began)
+	require.True(t, b.open(gateReceive))
+}
+
 func TestGates_changedSettingsAreProbedAtOnce(t *testing.T) {
 	b := newGateBed(t)
 	b.refuse("one", callPatch, true, refusedStatus())
