@@ -115,6 +115,27 @@ func TestSendToSession_twoWorkersAtOnceMakeOnePOST(t *testing.T) {
 	require.Equal(t, []string{"one"}, client.posts)
 }
 
+// endingKSeF is a KSeF whose close is the last thing that an attempt sees.
+type endingKSeF struct {
+	*fakeKSeF
+	end func()
+}
+
+func (f *endingKSeF) CloseOnlineSession(context.Context, string) error {
+	f.end()
+	return nil
+}
+
+// An attempt that ends while it looks has found nothing out: that is not "KSeF has not taken it".
+func TestFind_doesNotTakeItsOwnEndForAnAnswer(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	client := &endingKSeF{fakeKSeF: &fakeKSeF{status: map[string]ksef.SessionStatus{"s": {Code: ksef.StatusOpen}}}, end: end}
+	b := testBase(t, client)
+	stopClock(&b)
+	_, err := (&Session{b}).listsOf(client, 1).find(ctx, "s", hashHex([]byte("one")), false)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
 // The session before may lag as well: it is asked as often before its invoice
 // goes into a new one.
 func TestBuildSession_looksSeveralTimesIntoTheSessionBefore(t *testing.T) {
