@@ -111,12 +111,11 @@ func (l *lease) counts(ctx context.Context) error {
 	return l.check()
 }
 
-// hears tells whether the server's last word still holds. The clock on the wall
-// is looked at as well, because the other one stands still while a machine sleeps.
+// hears tells whether the server's last word still holds.
 func (l *lease) hears(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.heard.IsZero() && max(now.Sub(l.heard), now.Round(0).Sub(l.heard.Round(0))) < l.believed
+	return !l.heard.IsZero() && elapsed(l.heard, now) < l.believed
 }
 
 type leaseKey struct{}
