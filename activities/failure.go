@@ -58,26 +58,30 @@ func (b *base) scaleOf(ctx context.Context, connection string) float64 {
 // a heartbeat.
 type metDetails struct {
 	MetGate int `json:"metGate"` // attempts that only met a closed gate
+	Attempt int `json:"attempt"` // the last of them
 }
 
-func metOf(ctx context.Context) int {
+// metBefore are the details that the attempts before have left. Those of a time
+// when attempts were counted otherwise (a person has reset the activity) are void.
+func metBefore(ctx context.Context) metDetails {
 	var met metDetails
-	if !activity.IsActivity(ctx) || !activity.HasHeartbeatDetails(ctx) || activity.GetHeartbeatDetails(ctx, &met) != nil {
-		return 0
+	if !activity.IsActivity(ctx) || !activity.HasHeartbeatDetails(ctx) ||
+		activity.GetHeartbeatDetails(ctx, &met) != nil || met.Attempt >= attemptOf(ctx) {
+		return metDetails{}
 	}
-	return met.MetGate
+	return met
 }
 
 // noteGate notes that this attempt only met a closed gate.
 func noteGate(ctx context.Context) {
 	if activity.IsActivity(ctx) {
-		activity.RecordHeartbeat(ctx, metDetails{metOf(ctx) + 1})
+		activity.RecordHeartbeat(ctx, metDetails{MetGate: metBefore(ctx).MetGate + 1, Attempt: attemptOf(ctx)})
 	}
 }
 
 // triesOf counts the attempts of an activity without those that only met a
 // closed gate: the first one is 1. Whatever gives up after so many goes by it.
-func triesOf(ctx context.Context) int { return max(1, attemptOf(ctx)-metOf(ctx)) }
+func triesOf(ctx context.Context) int { return max(1, attemptOf(ctx)-metBefore(ctx).MetGate) }
 
 func attemptOf(ctx context.Context) int {
 	if activity.IsActivity(ctx) {

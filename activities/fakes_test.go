@@ -188,9 +188,13 @@ func sent(t *testing.T, b base, contents ...string) (plan flow.ListRef, items []
 
 // listed is a session's list entry of an XML.
 func listed(xml string, code int) ksef.InvoiceStatus {
-	return ksef.InvoiceStatus{
+	status := ksef.InvoiceStatus{
 		Reference: fmt.Sprintf("reference of %s at %d", xml, code), InvoiceHash: base64Hash(xml), Code: code, Description: "a description",
 	}
+	if code == ksef.StatusDone {
+		status.KSeFNumber = "number of " + xml
+	}
+	return status
 }
 
 func base64Hash(xml string) string {

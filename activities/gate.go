@@ -413,10 +413,12 @@ func (g *Gates) compare(ctx context.Context, c *connectionGates, settings *conne
 		}
 	}
 	for _, what := range there {
-		if w := c.at(what.Scope); !w.closed {
+		switch w := c.at(what.Scope); {
+		case !w.closed && began.Before(w.opened): // the archive was read before that
+		case !w.closed:
 			w.shut(what, began, settings)
 			w.saved = began
-		} else if !w.saved.IsZero() {
+		case !w.saved.IsZero():
 			w.what = what
 		}
 	}

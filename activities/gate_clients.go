@@ -39,8 +39,9 @@ func (g *gatedConnections) KSeF(ctx context.Context, name string) (KSeFClient, *
 	if err != nil {
 		return nil, nil, err
 	}
+	v.probe = func(ctx context.Context, scope string) error { return g.probeKSeF(ctx, v, client, scope) }
 	for _, scope := range tickets {
-		if err := g.probeKSeF(ctx, v, client, scope); err != nil {
+		if err := v.probe(ctx, scope); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -121,9 +122,7 @@ func (g *gatedConnections) enter(ctx context.Context, settings *connection.Conne
 		return nil, nil, err
 	}
 	v := &visit{connections: g, settings: settings, who: who, ofClient: ofClient, tickets: map[string]bool{}}
-	for _, scope := range tickets {
-		v.tickets[scope] = true
-	}
+	v.setTickets(tickets)
 	return v, tickets, nil
 }
 
@@ -173,6 +172,7 @@ type visit struct {
 	settings    *connection.Connection
 	who         string
 	ofClient    string
+	probe       func(ctx context.Context, scope string) error // prepares a probe; nil: nothing to prepare
 
 	mu      sync.Mutex
 	tickets map[string]bool // closed gates that it may pass, until it is refused
@@ -197,18 +197,49 @@ func (v *visit) allowed(ctx context.Context, call string) error {
 		if err != nil {
 			return err
 		}
+		return v.open(call)
+	}
+	if err := v.askIn(ctx, gateOfCall[call]); err != nil {
+		return err
 	}
 	return v.open(call)
+}
+
+// askIn lets a call probe its gate although the activity has not entered that: a gate is opened by the call that closed
+// it, and some calls are made by activities only that are not to wait at their gate as a whole.
+func (v *visit) askIn(ctx context.Context, scope string) error {
+	if scope == "" || v.hasTicket(scope) {
+		return nil
+	}
+	tickets, err := v.connections.gates.enter(ctx, v.settings, v.who, scope)
+	if err == nil && len(tickets) > 0 && v.probe != nil {
+		err = v.probe(ctx, scope)
+	}
+	if err == nil {
+		v.setTickets(tickets)
+	}
+	return err
+}
+
+func (v *visit) hasTicket(scope string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.tickets[scope]
+}
+
+func (v *visit) setTickets(scopes []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, scope := range scopes {
+		v.tickets[scope] = true
+	}
 }
 
 // open tells whether the gates before a call are open still, or closed with a
 // ticket for this activity.
 func (v *visit) open(call string) error {
 	for _, scope := range []string{v.ofClient, gateOfCall[call]} {
-		v.mu.Lock()
-		ticket := v.tickets[scope]
-		v.mu.Unlock()
-		if ticket {
+		if v.hasTicket(scope) {
 			continue
 		}
 		if err := v.connections.gates.stillOpen(v.settings.Name, v.settings.TimeScale, scope); err != nil {

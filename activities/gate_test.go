@@ -263,6 +263,20 @@ func TestGates_ignoreAnswersOfBefore(t *testing.T) {
 	require.Equal(t, 1, b.logs.count(alertLine))
 }
 
+// The archive was read before the gate was opened, and is believed after.
+func TestGates_aGateThatWasJustOpenedIsNotClosedByWhatWasReadBefore(t *testing.T) {
+	b := newGateBed(t)
+	b.refuse("one", callCreatePurchase, true, refusedStatus())
+	began := b.gates.now()
+	there, err := b.gates.archive.Gates(t.Context(), "acme")
+	require.NoError(t, err)
+	require.Len(t, there, 1)
+	b.pass(time.Second)
+	b.gates.open(t.Context(), "acme", gateReceive)
+	b.gates.compare(t.Context(), b.gates.of("acme"), b.settings, there, nil, began)
+	require.True(t, b.open(gateReceive))
+}
+
 func TestGates_changedSettingsAreProbedAtOnce(t *testing.T) {
 	b := newGateBed(t)
 	b.refuse("one", callPatch, true, refusedStatus())
@@ -667,18 +681,57 @@ func TestGatedKSeF_probesByLoginAndPermissions(t *testing.T) {
 	require.True(t, b.open(gateKSeF))
 }
 
+// A gate that is closed by a call of an activity that does not enter it (a session's close, the query for a duplicate's
+// original) must be opened by that call: nobody else might ever make it.
+func TestGatedKSeF_aCallProbesItsGateAlsoWhereItsActivityDoesNotEnterIt(t *testing.T) {
+	b := newGateBed(t)
+	login := &gatedLogin{permissions: []string{"InvoiceWrite"}, query: &ksef.Error{Kind: ksef.KindForbidden, ReasonCode: "missing-permissions"}}
+	query := func() error { // each time as a new attempt of an activity that is in no table
+		client, _, err := gatedBase(t, b, login, nil).KSeF(t.Context(), "acme")
+		require.NoError(t, err, "its activity is not held up")
+		_, err = client.QueryMetadata(t.Context(), ksef.MetadataQuery{})
+		return err
+	}
+	require.False(t, metGate(query()))
+	require.False(t, b.open(gateKSeFRead))
+	require.True(t, metGate(query()))
+	require.EqualValues(t, 1, login.queries.Load())
+
+	b.pass(2 * time.Minute)
+	require.True(t, metGate(query()))
+	require.EqualValues(t, 1, login.queries.Load(), "a query was spent although the permission is missing still")
+
+	login.permissions, login.query = []string{"InvoiceRead", "InvoiceWrite"}, nil
+	b.pass(longestProbe + gateSpread)
+	require.NoError(t, query())
+	require.True(t, b.open(gateKSeFRead))
+}
+
 // Only what really went wrong counts before invoices are left behind.
 func TestTriesOf_leavesOutAttemptsThatOnlyMetAGate(t *testing.T) {
 	require.Equal(t, 1, triesOf(t.Context()))
 	env := activityEnvironment(t)
 	env.SetHeartbeatDetails(metDetails{MetGate: 7})
-	tries := func(ctx context.Context) ([]int, error) { return []int{attemptOf(ctx), metOf(ctx), triesOf(ctx)}, nil }
+	tries := func(ctx context.Context) ([]int, error) { return []int{attemptOf(ctx), metBefore(ctx).MetGate, triesOf(ctx)}, nil }
 	env.RegisterActivity(tries)
 	value, err := env.ExecuteActivity(tries)
 	require.NoError(t, err)
 	var got []int
 	require.NoError(t, value.Get(&got))
 	require.Equal(t, []int{1, 7, 1}, got)
+}
+
+// `temporal activity reset` counts attempts anew and keeps the details.
+func TestMetBefore_forgetsWhatWasMetBeforeTheAttemptsWereCountedAnew(t *testing.T) {
+	env := activityEnvironment(t)
+	env.SetHeartbeatDetails(metDetails{MetGate: 300, Attempt: 310})
+	met := func(ctx context.Context) (int, error) { return metBefore(ctx).MetGate, nil }
+	env.RegisterActivity(met)
+	value, err := env.ExecuteActivity(met)
+	require.NoError(t, err)
+	got := -1
+	require.NoError(t, value.Get(&got))
+	require.Zero(t, got)
 }
 
 // The page for the engineer names what the log says, and every scope.

@@ -35,8 +35,8 @@ type beatingActivity struct {
 func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	if info := activity.GetInfo(ctx); info.HeartbeatTimeout > 0 {
 		var met []any // is kept for the next attempt
-		if n := metOf(ctx); n > 0 {
-			met = append(met, metDetails{n})
+		if before := metBefore(ctx); before.MetGate > 0 {
+			met = append(met, before)
 		}
 		var right *lease
 		ctx, right = withLease(ctx, time.Now)

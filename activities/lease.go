@@ -45,7 +45,7 @@ var errLeaseLost = newProblem(flow.ErrTemporalBusy,
 func (l *lease) check() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.over && l.now().Sub(l.last) > l.longest {
+	if !l.over && elapsed(l.last, l.now()) > l.longest {
 		l.over = true
 		l.lost(errLeaseLost)
 	}
@@ -53,6 +53,13 @@ func (l *lease) check() error {
 		return errLeaseLost
 	}
 	return nil
+}
+
+// elapsed is the time between two readings of a clock. Of a process's two clocks
+// the monotonic one stands still while the machine is suspended, and the wall
+// clock may be set: what is more counts.
+func elapsed(from, to time.Time) time.Duration {
+	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }
 
 // beat notes a sign of life, unless it comes too late.

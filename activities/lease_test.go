@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/serviceerror"
@@ -29,6 +30,38 @@ func TestLease_isLostForEverWhenTheProcessStoodStill(t *testing.T) {
 	require.ErrorIs(t, mayAct(ctx), errLeaseLost, "a later beat brought it back")
 	require.ErrorIs(t, ctx.Err(), context.Canceled)
 	require.ErrorIs(t, context.Cause(ctx), errLeaseLost)
+}
+
+// asleep is a time after a machine was suspended: its wall clock has gone on, its monotonic one has not.
+func asleep(at time.Time, d time.Duration) time.Time {
+	at = at.Add(d)
+	inside := (*struct { // as package time has it
+		wall      uint64
+		monotonic int64
+		location  *time.Location
+	})(unsafe.Pointer(&at)) //nolint:gosec // there is no other way to make such a time
+	inside.monotonic -= int64(d)
+	return at
+}
+
+// The monotonic clock stands still while a machine sleeps, and Go reckons with that one where it can.
+func TestLease_isLostAlsoWhenTheMachineWasSuspended(t *testing.T) {
+	now := time.Now()
+	later := asleep(now, time.Hour)
+	require.Zero(t, later.Sub(now), "the test does not make the time that it means to")
+	ctx, l := withLease(t.Context(), func() time.Time { return now })
+	now = later
+	require.ErrorIs(t, mayAct(ctx), errLeaseLost)
+	require.ErrorIs(t, l.beat(), errLeaseLost)
+}
+
+// A wall clock that is set back does not make a lease longer.
+func TestLease_isLostAlsoWhenTheClockWasSetBack(t *testing.T) {
+	now := time.Now()
+	later := asleep(now.Add(time.Minute), -time.Hour)
+	ctx, _ := withLease(t.Context(), func() time.Time { return now })
+	now = later
+	require.ErrorIs(t, mayAct(ctx), errLeaseLost)
 }
 
 func TestLease_aLateBeatIsNoSignOfLife(t *testing.T) {

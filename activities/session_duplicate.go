@@ -112,7 +112,7 @@ func notListedYet(status *ksef.InvoiceStatus) *problem {
 // its session's list if that is ours, which costs no metadata query, else from
 // the metadata as the seller sees them, else from its own bytes. A session
 // that is not ours, or not the right one, as KSeF is known to name, is passed
-// over.
+// over, and so is a hash that cannot be read: it would look like other content.
 func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.InvoiceStatus) (originalInvoice, error) {
 	number, err := ksef.ParseNumber(status.OriginalKSeFNumber)
 	if status.OriginalKSeFNumber == "" {
@@ -127,8 +127,8 @@ func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.
 			return originalInvoice{}, err
 		}
 		for _, o := range list {
-			if o.KSeFNumber == status.OriginalKSeFNumber {
-				return originalInvoice{sha256: hexHash(o.InvoiceHash), acquired: o.AcquisitionDate, mode: o.InvoicingMode, reference: o.Reference}, nil
+			if sha256 := hexHash(o.InvoiceHash); sha256 != "" && o.KSeFNumber == status.OriginalKSeFNumber {
+				return originalInvoice{sha256: sha256, acquired: o.AcquisitionDate, mode: o.InvoicingMode, reference: o.Reference}, nil
 			}
 		}
 	}
@@ -141,8 +141,8 @@ func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.
 		return originalInvoice{}, err
 	}
 	for _, m := range page.Invoices {
-		if m.KSeFNumber == status.OriginalKSeFNumber {
-			return originalInvoice{sha256: hexHash(m.InvoiceHash), acquired: m.AcquisitionDate, mode: m.InvoicingMode}, nil
+		if sha256 := hexHash(m.InvoiceHash); sha256 != "" && m.KSeFNumber == status.OriginalKSeFNumber {
+			return originalInvoice{sha256: sha256, acquired: m.AcquisitionDate, mode: m.InvoicingMode}, nil
 		}
 	}
 	xml, err := client.DownloadInvoice(ctx, status.OriginalKSeFNumber, "")

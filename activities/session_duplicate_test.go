@@ -53,6 +53,13 @@ var seenAs = map[string]func(client *fakeKSeF, xml string){
 		client.listErr = map[string]error{"first": ofKSeF(ksef.KindGone)}
 		client.metadata = metadataWith(ksef.Metadata{KSeFNumber: originalNumber, InvoiceHash: base64Hash(xml), AcquisitionDate: someDay})
 	},
+	"by its bytes only, its hash is shown nowhere": func(client *fakeKSeF, xml string) {
+		unhashed := listed(xml, 200)
+		unhashed.KSeFNumber, unhashed.InvoiceHash = originalNumber, ""
+		client.lists = map[string][]ksef.InvoiceStatus{"first": {unhashed}}
+		client.metadata = metadataWith(ksef.Metadata{KSeFNumber: originalNumber})
+		client.download = map[string]string{originalNumber: xml}
+	},
 	"by its bytes only": func(client *fakeKSeF, xml string) {
 		client.listErr = map[string]error{"first": ofKSeF(ksef.KindRejected, ksef.CodeSessionNotFound)}
 		client.metadata = metadataWith()

@@ -106,7 +106,8 @@ func (l *sessionLists) find(ctx context.Context, session, sha256 string, taken b
 	}
 	if status.Code == ksef.StatusOpen {
 		// So that it ends. If that fails, KSeF closes it by itself.
-		if err := closeSession(ctx, l.client, session); ctx.Err() != nil {
+		_ = closeSession(ctx, l.client, session)
+		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/ksef"
 )
@@ -74,6 +76,64 @@ func TestSendToSession_sendsTheSameBytesTwiceAtMostHoweverOftenTheWorkerDies(t *
 	require.NoError(t, err)
 	require.Equal(t, 2, record.posts("new", items[0].SHA256))
 	require.Zero(t, record.posts("another", items[0].SHA256))
+}
+
+// interruptedStore lets something happen right before a document is read.
+type interruptedStore struct {
+	archive.Store
+	interrupt func()
+}
+
+func (s *interruptedStore) Read(ctx context.Context, key string) ([]byte, error) {
+	if strings.HasPrefix(key, "documents/") && s.interrupt != nil {
+		interrupt := s.interrupt
+		s.interrupt = nil
+		interrupt()
+	}
+	return s.Store.Read(ctx, key)
+}
+
+// Two workers have the same step, because one stood still between reading the record and announcing the POST: only
+// who has announced it makes it.
+func TestSendToSession_twoWorkersAtOnceMakeOnePOST(t *testing.T) {
+	client := &fakeKSeF{}
+	b := testBase(t, client)
+	stopClock(&b)
+	store, err := archive.OpenStore(t.Context(), "mem://")
+	require.NoError(t, err)
+	interrupted := &interruptedStore{Store: store}
+	b.Archive = archive.New(interrupted)
+	plan, _ := sent(t, b, "one")
+	interrupted.interrupt = func() {
+		out, err := ran(t, (&Session{b}).SendToSession, sendInput(t, plan))
+		require.NoError(t, err)
+		require.Equal(t, flow.SentToSession{Sent: 1}, out)
+	}
+	out, err := ran(t, (&Session{b}).SendToSession, sendInput(t, plan))
+	require.NoError(t, err)
+	require.Equal(t, flow.SentToSession{Sent: 1}, out)
+	require.Equal(t, []string{"one"}, client.posts)
+}
+
+// endingKSeF is a KSeF whose close is the last thing that an attempt sees.
+type endingKSeF struct {
+	*fakeKSeF
+	end func()
+}
+
+func (f *endingKSeF) CloseOnlineSession(context.Context, string) error {
+	f.end()
+	return nil
+}
+
+// An attempt that ends while it looks has found nothing out: that is not "KSeF has not taken it".
+func TestFind_doesNotTakeItsOwnEndForAnAnswer(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	client := &endingKSeF{fakeKSeF: &fakeKSeF{status: map[string]ksef.SessionStatus{"s": {Code: ksef.StatusOpen}}}, end: end}
+	b := testBase(t, client)
+	stopClock(&b)
+	_, err := (&Session{b}).listsOf(client, 1).find(ctx, "s", hashHex([]byte("one")), false)
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 // The session before may lag as well: it is asked as often before its invoice

@@ -205,6 +205,9 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 	fact := sessionFact{Reference: status.Reference, Code: status.Code, Text: status.Description, Details: status.Details}
 	switch meaning(status.Code) {
 	case accepted:
+		if status.KSeFNumber == "" { // a fact without it could not be completed later
+			return endOpen, newProblem(flow.ErrKSeFNotYet, "KSeF has accepted the invoice but does not show its number yet")
+		}
 		s.decided(ctx, connection, item.WorkflowID, nil)
 		return endDecided, s.noteAccepted(ctx, connection, item, flow.Transmitted{
 			DocumentID: item.DocumentID, SHA256: item.SHA256, KSeFNumber: status.KSeFNumber,

@@ -117,6 +117,20 @@ func TestCollectResults_recordsTheNumber(t *testing.T) {
 	}, outcomeOf(t, b, 1, "one").Accepted)
 }
 
+// A number that KSeF is still to show cannot be added to a fact later: it is waited for.
+func TestCollectResults_recordsNoAcceptanceWithoutItsNumber(t *testing.T) {
+	status := listed("one", 200)
+	status.KSeFNumber = ""
+	client := &fakeKSeF{
+		lists:  map[string][]ksef.InvoiceStatus{"s": {status}},
+		status: map[string]ksef.SessionStatus{"s": {Code: 170}},
+	}
+	b, _, err := collect(t, client, "one")
+	require.Equal(t, flow.ErrKSeFNotYet, typeOfFailure(t, err))
+	require.Nil(t, outcomeOf(t, b, 1, "one").Accepted)
+	require.NotNil(t, outcomeOf(t, b, 1, "one").Open)
+}
+
 func TestCollectResults_takesWhatIsDecidedAndWaitsForTheRest(t *testing.T) {
 	client := &fakeKSeF{
 		lists:  map[string][]ksef.InvoiceStatus{"s": {listed("two", 450), listed("one", 150)}},

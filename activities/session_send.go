@@ -170,8 +170,10 @@ func (w *sending) sendOne(ctx context.Context, item flow.HandOver, seen *session
 	if err != nil {
 		return leftEnd, archiving("read the invoice's XML", err)
 	}
-	if err := w.announce(ctx, item, posts); err != nil {
+	if mine, err := w.announce(ctx, item, posts); err != nil {
 		return leftEnd, err
+	} else if !mine {
+		return doubtfulEnd, nil
 	}
 	reference, err := w.client.SendInvoice(ctx, w.session, w.key, ksef.InvoiceToSend{XML: xml})
 	if err == nil {
@@ -181,13 +183,16 @@ func (w *sending) sendOne(ctx context.Context, item flow.HandOver, seen *session
 }
 
 // announce records that an invoice is about to be sent, for the first or the
-// second time in this session.
-func (w *sending) announce(ctx context.Context, item flow.HandOver, posts int) error {
-	if posts == 0 {
-		return w.noteSubmitted(ctx, w.connection, item, w.session)
+// second time in this session. Mine is false if another worker has announced
+// this very POST since the record was read, and makes it.
+func (w *sending) announce(ctx context.Context, item flow.HandOver, posts int) (mine bool, err error) {
+	kind, name := factSubmitted, submissionName(w.session, item.SHA256, item.RunID)
+	if posts > 0 {
+		kind, name = factSentAgain, endName(w.session, item.SHA256)
 	}
-	return archiving("record the second submission", w.note(ctx, sentKey(w.connection, item.DocumentID), factSentAgain,
-		endName(w.session, item.SHA256), sessionFact{SHA256: item.SHA256, Session: w.session, RunID: item.RunID}))
+	mine, err = w.noteNew(ctx, sentKey(w.connection, item.DocumentID), kind, name,
+		sessionFact{SHA256: item.SHA256, Session: w.session, RunID: item.RunID})
+	return mine, archiving("record the submission", err)
 }
 
 // sendFailed decides what a failed POST means.

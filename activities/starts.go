@@ -234,9 +234,8 @@ func (s *Starts) changed(ctx context.Context, client TeamogyClient, c *connectio
 		return false, archiving("read the record", err)
 	}
 	xml, _, err := client.ReadInvoiceXML(teamogy.WithPriority(ctx, teamogy.Low), documentID)
-	var failure *teamogy.Error
 	switch {
-	case errors.As(err, &failure) && failure.Kind == teamogy.XMLMissing:
+	case xmlMissing(err):
 		return !record.refused("", s.today()), nil
 	case notFound(err): // deleted meanwhile
 		return false, nil

@@ -177,7 +177,8 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 	if a := record.Accepted; a != nil {
 		// There is nothing to send; but the number belongs to the bytes that
 		// KSeF has, and to no others.
-		if err == nil {
+		switch {
+		case err == nil:
 			same, err := t.sameAsKept(ctx, xml, a.SHA256)
 			if err != nil {
 				return out, err
@@ -185,6 +186,8 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 			if !same {
 				return out, newProblem(flow.ErrIssuedOtherwise, "%s", issuedOtherwise(a))
 			}
+		case !xmlMissing(err) && !deleted(ctx, client, err):
+			return out, err
 		}
 		out.Accepted, out.Document = a, flow.Ref{SHA256: a.SHA256}
 		return out, nil
@@ -337,14 +340,11 @@ func (t *Teamogy) corrected(ctx context.Context, client TeamogyClient, in flow.R
 		return false, nil
 	}
 	xml, _, err := client.ReadInvoiceXML(ctx, in.DocumentID)
-	var failure *teamogy.Error
 	switch {
 	case err == nil:
 		same, err := t.sameAsKept(ctx, xml, in.SHA256)
 		return !same, err
-	case errors.As(err, &failure) && failure.Kind == teamogy.XMLMissing:
-		return true, nil
-	case deleted(ctx, client, err):
+	case xmlMissing(err), deleted(ctx, client, err):
 		return true, nil
 	}
 	return false, err
@@ -365,6 +365,12 @@ func deleted(ctx context.Context, client TeamogyClient, err error) bool {
 	}
 	var failure *teamogy.Error
 	return errors.As(err, &failure) && failure.MayBeDeleted() && triesOf(ctx) >= goneTries && client.Ping(ctx) == nil
+}
+
+// xmlMissing tells whether a document has no invoice XML where the field map says it is.
+func xmlMissing(err error) bool {
+	var failure *teamogy.Error
+	return errors.As(err, &failure) && failure.Kind == teamogy.XMLMissing
 }
 
 // locked tells whether Teamogy does not let a document be changed any more, because it has its KSeF number.

@@ -125,3 +125,22 @@ func TestLimitsOf_takesOtherForGroupsThatAreNotNamed(t *testing.T) {
 		OpensPerMinute: 30, OpensPerHour: 120, SendsPerMinute: 30, SendsPerHour: 120,
 	}, limits)
 }
+
+// The number belongs to the bytes that KSeF has: where it cannot be told whether the document still holds them, it is
+// not written yet. A document that is gone, or has lost its XML, tells nothing later either.
+func TestFetchIssuedXML_comparesAnAcceptedDocumentBeforeItsNumberIsWritten(t *testing.T) {
+	for kind, want := range map[teamogy.Kind]string{
+		teamogy.Server: flow.ErrTeamogyUnavailable, teamogy.Network: flow.ErrTeamogyUnavailable, teamogy.RateLimited: flow.ErrTeamogyQuota,
+		teamogy.NotFound: "", teamogy.XMLMissing: "",
+	} {
+		b := teamogyBase(t, &fakeTeamogy{err: ofTeamogy(kind)})
+		require.NoError(t, b.note(t.Context(), sentKey("acme", 1), factAccepted, "x", flow.Transmitted{DocumentID: 1, SHA256: "aa", KSeFNumber: "number"}))
+		out, err := ran(t, (&Teamogy{b}).FetchIssuedXML, flow.SendInvoiceInput{Connection: "acme", DocumentID: 1})
+		if want != "" {
+			require.Equal(t, want, typeOfFailure(t, err), kind)
+			continue
+		}
+		require.NoError(t, err, kind)
+		require.Equal(t, "number", out.Accepted.KSeFNumber)
+	}
+}

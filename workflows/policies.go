@@ -30,7 +30,7 @@ type policy struct {
 
 // Every activity is retried without end: content errors end it at once by
 // being non-retryable, everything else passes or is mended. Activities set the
-// delay themselves (activities.Failure), because only they know TIME_SCALE and
+// delay themselves (activities/failure.go), because only they know TIME_SCALE and
 // KSeF's Retry-After; these are the bounds where they do not.
 var untilItWorks = temporal.RetryPolicy{
 	InitialInterval:    time.Second,

@@ -118,7 +118,8 @@ func (c *Client) sendAs(ctx context.Context, operation, method string, u *url.UR
 		return nil, err
 	}
 	defer done()
-	if until, ok := ctx.Value(notAfterKey{}).(time.Time); ok && c.now().After(until) {
+	// By either clock: the monotonic one stands still while the machine is suspended.
+	if until, ok := ctx.Value(notAfterKey{}).(time.Time); ok && (c.now().After(until) || c.now().Round(0).After(until)) {
 		return nil, &Error{
 			Operation: operation, Kind: QuotaLocal, RetryAfter: scaled(time.Second, c.scale),
 			Detail: "its turn came too late, so it was not sent",
