@@ -226,7 +226,7 @@ func describeFetched(out *flow.FetchedInvoice, d invoice.Document, readable bool
 // checked without KSeF. It makes no call.
 func (k *KSeF) ValidateInvoice(ctx context.Context, in flow.ValidateInput) (out flow.Validated, err error) {
 	defer k.failed(ctx, in.Connection, &err)
-	_, c, err := k.Connections.KSeF(ctx, in.Connection) // with the check of the binding
+	client, c, err := k.Connections.KSeF(ctx, in.Connection) // with the check of the binding
 	if err != nil {
 		return out, err
 	}
@@ -235,10 +235,28 @@ func (k *KSeF) ValidateInvoice(ctx context.Context, in flow.ValidateInput) (out 
 		return out, archiving("read the invoice's XML", err)
 	}
 	document, err := invoice.CheckForSending(xml, invoice.Check{SellerNIP: c.NIP, Today: k.today()})
+	if k.datedTomorrow(xml, err) {
+		// Perhaps only by our clock: KSeF's decides, and every answer tells it.
+		if _, err := client.RateLimits(ctx); err != nil {
+			return out, err
+		}
+		document, err = invoice.CheckForSending(xml, invoice.Check{SellerNIP: c.NIP, Today: dayInWarsaw(client.ServerTime())})
+	}
 	if err != nil {
 		return out, err
 	}
 	return flow.Validated{Form: document.Form.SystemCode + " " + document.Form.SchemaVersion, TimeScale: c.TimeScale}, nil
+}
+
+// datedTomorrow tells whether an invoice was found to be dated in the future, by
+// a day: a clock that is some minutes behind would find that after midnight.
+func (k *KSeF) datedTomorrow(xml []byte, found error) bool {
+	var problems *invoice.Problems
+	if !errors.As(found, &problems) || !problems.Has(invoice.RuleIssueDateFuture) {
+		return false
+	}
+	document, err := invoice.Read(xml)
+	return err == nil && document.IssueDate.Equal(k.today().AddDate(0, 0, 1))
 }
 
 // FetchUPO brings KSeF's confirmation of an accepted invoice into the archive.

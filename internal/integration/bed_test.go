@@ -140,6 +140,8 @@ type bedOptions struct {
 	// store wraps what the worker keeps its archive in; the test reads past it.
 	store func(archive.Store) archive.Store
 	now   func() time.Time // the worker's clock; nil: time.Now
+	// dated moves the days of the sample invoices; 0: up to today.
+	dated time.Duration
 }
 
 var beds atomic.Int64
@@ -317,7 +319,7 @@ func (b *bed) writeSettings(more map[string]string) {
 func (b *bed) sampleOptions() samples.Options {
 	warsaw, err := time.LoadLocation("Europe/Warsaw")
 	require.NoError(b, err)
-	return samples.Options{Seed: 1, OurNIP: b.nip, OurName: "Próba Sp. z o.o.", Today: time.Now().In(warsaw)}
+	return samples.Options{Seed: 1, OurNIP: b.nip, OurName: "Próba Sp. z o.o.", Today: time.Now().Add(b.options.dated).In(warsaw)}
 }
 
 // ---- Temporal ----

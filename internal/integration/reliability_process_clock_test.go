@@ -13,6 +13,8 @@ func clockOff(whose string, by time.Duration) experiment {
 		direction: both,
 	}
 	if whose == "KSeF" {
+		// What is of today would be of tomorrow in the ten minutes after midnight, and KSeF would be right to refuse it.
+		e.options = func(o *bedOptions) { o.dated = -24 * time.Hour }
 		e.arrange = func(t *trial) {
 			t.fault(t.ksefURL, map[string]any{"name": "clock-skew", "seconds": by.Seconds(), "times": 1})
 		}
