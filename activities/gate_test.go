@@ -712,7 +712,9 @@ func TestTriesOf_leavesOutAttemptsThatOnlyMetAGate(t *testing.T) {
 	require.Equal(t, 1, triesOf(t.Context()))
 	env := activityEnvironment(t)
 	env.SetHeartbeatDetails(metDetails{MetGate: 7})
-	tries := func(ctx context.Context) ([]int, error) { return []int{attemptOf(ctx), metBefore(ctx).MetGate, triesOf(ctx)}, nil }
+	tries := func(ctx context.Context) ([]int, error) {
+		return []int{attemptOf(ctx), metBefore(ctx).MetGate, triesOf(ctx)}, nil
+	}
 	env.RegisterActivity(tries)
 	value, err := env.ExecuteActivity(tries)
 	require.NoError(t, err)
