@@ -35,6 +35,7 @@ type KSeFClient interface {
 	InvoiceUPO(ctx context.Context, session, invoice string) ([]byte, error)
 	InvoiceUPOByNumber(ctx context.Context, session, ksefNumber string) ([]byte, error)
 	ForgetPublicKeys()
+	ServerTime() time.Time // by KSeF's clock, as its last answer told
 }
 
 // TeamogyClient is what the activities need of Teamogy's API;

@@ -33,7 +33,7 @@ type beatingActivity struct {
 
 // ExecuteActivity implements interceptor.ActivityInboundInterceptor.
 func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
-	if activity.GetInfo(ctx).HeartbeatTimeout > 0 {
+	if info := activity.GetInfo(ctx); info.HeartbeatTimeout > 0 {
 		var met []any // is kept for the next attempt
 		if before := metBefore(ctx); before.MetGate > 0 {
 			met = append(met, before)
@@ -41,6 +41,9 @@ func (i *beatingActivity) ExecuteActivity(ctx context.Context, in *interceptor.E
 		var right *lease
 		ctx, right = withLease(ctx, time.Now)
 		defer right.lost(nil)
+		right.asks(info.HeartbeatTimeout, info.StartedTime, func(ctx context.Context) error {
+			return activity.GetClient(ctx).RecordActivityHeartbeat(ctx, info.TaskToken, met...)
+		})
 		done := make(chan struct{})
 		defer close(done)
 		go func() {

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/temporal"
 
 	"teamogy-ksef/internal/flow"
@@ -86,4 +87,43 @@ func TestLease_isWhatALostAttemptFailsWith(t *testing.T) {
 
 func TestLease_isNotNeededOutsideActivities(t *testing.T) {
 	require.NoError(t, mayAct(t.Context()))
+}
+
+// A worker that runs and cannot reach Temporal does not know that another one
+// has been given its work: it asks before it acts, when it was not heard of for long.
+func TestLease_isConfirmedByTheServerBeforeSomethingLeavesLate(t *testing.T) {
+	start := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		started time.Duration // before the activity's first step
+		after   time.Duration // of work with signs of life
+		answer  error
+		asked   int
+		want    error
+	}{
+		"young":                                  {after: 9 * time.Second},
+		"old, and the server counts on it":       {after: time.Minute, asked: 1},
+		"old, and it is asked to end":            {after: time.Minute, answer: temporal.NewCanceledError(), asked: 1},
+		"old, and another one has its work":      {after: time.Minute, answer: serviceerror.NewNotFound("timed out"), asked: 1, want: errLeaseLost},
+		"old, and the server is away":            {after: time.Minute, answer: serviceerror.NewUnavailable("away"), asked: 1, want: errLeaseLost},
+		"the task lay in a process that slept":   {started: time.Minute, answer: serviceerror.NewNotFound("timed out"), asked: 1, want: errLeaseLost},
+		"the server's clock is ahead, and young": {started: -time.Minute, asked: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, asked := start, 0
+			ctx, l := withLease(t.Context(), func() time.Time { return now })
+			l.asks(15*time.Second, start.Add(-c.started), func(context.Context) error { asked++; return c.answer })
+			for range c.after / time.Second {
+				now = now.Add(time.Second)
+				require.NoError(t, l.beat())
+			}
+			require.ErrorIs(t, mayAct(ctx), c.want)
+			require.Equal(t, c.asked, asked)
+			if c.want != nil {
+				require.ErrorIs(t, context.Cause(ctx), errLeaseLost)
+			}
+			asked = 0
+			require.ErrorIs(t, mayAct(ctx), c.want)
+			require.Zero(t, asked, "what is known is asked again")
+		})
+	}
 }

@@ -173,9 +173,7 @@ func (b *bed) update(workflowID, name string, arguments ...any) error {
 func (b *bed) sendStatus() flow.SendStatus {
 	b.Helper()
 	var status flow.SendStatus
-	value, err := b.client.QueryWorkflow(b.within(), flow.SendID(b.connection), "", flow.QueryStatus)
-	require.NoError(b, err)
-	require.NoError(b, value.Get(&status))
+	b.query(flow.SendID(b.connection), &status)
 	return status
 }
 

@@ -158,9 +158,7 @@ func TestReceiveInvoices_obeysItsUpdates(t *testing.T) {
 func (b *bed) receiveStatus() flow.ReceiveStatus {
 	b.Helper()
 	var status flow.ReceiveStatus
-	value, err := b.client.QueryWorkflow(b.within(), flow.ReceiveID(b.connection), "", flow.QueryStatus)
-	require.NoError(b, err)
-	require.NoError(b, value.Get(&status))
+	b.query(flow.ReceiveID(b.connection), &status)
 	return status
 }
 

@@ -93,10 +93,7 @@ func TestSendInvoice_takesItsFiveStepsInAtMost37Events(t *testing.T) {
 
 	session := b.sessions()[0]
 	require.Equal(t, []string{"BuildSession", "OpenSession", "SendToSession", "CloseSession", "AwaitSession", "CollectResults", "DeliverResults"}, steps(b.events(session)))
-	var status flow.TransmitStatus
-	value, err := b.client.QueryWorkflow(b.within(), flow.TransmitID(b.connection), "", flow.QueryStatus)
-	require.NoError(t, err)
-	require.NoError(t, value.Get(&status))
+	status := b.transmitStatus()
 	require.Zero(t, status.Pending+status.InFlight)
 }
 

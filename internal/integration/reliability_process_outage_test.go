@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/simulator/ksefsim"
 	"teamogy-ksef/internal/simulator/samples"
 	"teamogy-ksef/internal/simulator/teamogysim"
 )
@@ -45,10 +46,7 @@ func ksefAway() experiment {
 			b.ksef.TimeScale, b.teamogy.TimeScale = outageScale, outageScale
 			b.settings["TIME_SCALE"] = fmt.Sprint(outageScale)
 			b.settings["RECEIVE_INTERVAL"], b.settings["SEND_INTERVAL"] = "1h", "1h"
-			b.wrapKSeF = func(next http.Handler) http.Handler {
-				o.ksef = next
-				return o.counted(next)
-			}
+			b.wrapKSeF = o.counted
 		},
 		arrange: o.addConnections,
 		act:     o.pass,
@@ -57,7 +55,6 @@ func ksefAway() experiment {
 }
 
 type outage struct {
-	ksef    http.Handler
 	away    atomic.Bool
 	refused atomic.Int64
 
@@ -85,7 +82,7 @@ func (o *outage) counted(next http.Handler) http.Handler {
 }
 
 // addConnections adds connections with one invoice in each direction, each
-// with a Teamogy of its own and an address of its own for the same KSeF.
+// with simulators of its own.
 func (o *outage) addConnections(t *trial) {
 	for i := 1; i < outageConnections; i++ {
 		b := *t.bed
@@ -93,7 +90,9 @@ func (o *outage) addConnections(t *trial) {
 		b.nip = samples.NIP(100_000 + 100*int(beds.Load()) + i)
 		config := t.options.teamogy
 		config.APIKey = b.apiKey
-		b.ksefURL = b.serve(o.counted(o.ksef), nil)
+		simulator, err := ksefsim.New(t.options.ksef)
+		require.NoError(t, err)
+		b.ksefURL = b.serve(simulator.Handler(), o.counted)
 		b.teamogyURL = b.serve(teamogysim.New(config).Handler(), nil)
 		b.writeConnection(t.options.settings)
 		other := &trial{bed: &b, experiment: t.experiment, n: 1, random: t.random, posts: &posts{}, ended: t.ended}

@@ -12,11 +12,11 @@ import (
 
 // freePositions are values of switches that take any, beside their defaults.
 var freePositions = map[string][]any{
-	"requestsPerMinute":  {0, 3},
+	"requestsPerMinute":  {0, 30},
 	"quotaStatus":        {400, 403, 503},
 	"allowedIps":         {[]string{"127.0.0.0/8", "::1"}},
 	"requiredHeader":     {"X-Domain"},
-	"answerLimitBytes":   {4000},
+	"answerLimitBytes":   {12_000}, // a document has half of that at most
 	"absentTypes":        {[]string{"INVOICE.PURCHASE.CORRECTION"}},
 	"knownProperties":    {map[string]string{"ksefNumber": "text", "totalGross": "text"}},
 	"registrationKey":    {"NIP"},
@@ -32,13 +32,14 @@ var freePositions = map[string][]any{
 
 // companions are settings without which a switch makes no difference.
 var companions = map[string]more{
-	"quotaStatus":        {"requestsPerMinute": 3},
-	"quotaRetryAfter":    {"requestsPerMinute": 3},
-	"retryAfterForm":     {"requestsPerMinute": 3},
-	"quotaScope":         {"requestsPerMinute": 3},
-	"quotaWindow":        {"requestsPerMinute": 3},
-	"quotaCountsRefused": {"requestsPerMinute": 3},
-	"tooLargeStatus":     {"answerLimitBytes": 4000},
+	"quotaStatus":        {"requestsPerMinute": 30},
+	"quotaRetryAfter":    {"requestsPerMinute": 30},
+	"retryAfterForm":     {"requestsPerMinute": 30},
+	"quotaScope":         {"requestsPerMinute": 30},
+	"quotaWindow":        {"requestsPerMinute": 30},
+	"quotaCountsRefused": {"requestsPerMinute": 30},
+	"answerLimitBytes":   {"filterProperties": "ignored"}, // so that views are read in full
+	"tooLargeStatus":     {"answerLimitBytes": 12_000, "filterProperties": "ignored"},
 	"registrationAbsent": {"registration": false},
 	"filterNames":        {"registration": false},
 	"overLimit":          {"pageLimit": 3},
@@ -59,8 +60,8 @@ var told = map[string]string{
 	`unknownProperties="refused"`:                               `{"patchMode":"merge"}`,
 	`numberProperties="text"`:                                   `{"patchMode":"merge"}`,
 	`numberProperties="numbers"`:                                `{"patchMode":"merge"}`,
-	`tooLargeStatus=500`:                                        `{"pageSize":5}`,
-	`tooLargeStatus=502`:                                        `{"pageSize":5}`,
+	`tooLargeStatus=500`:                                        `{"pageSize":40}`,
+	`tooLargeStatus=502`:                                        `{"pageSize":40}`,
 	`requiredHeader="X-Domain"`:                                 `{"headers":{"X-Domain":"acme.example"}}`,
 	`columnNames={"status":"state"}`:                            `{"columns":{"status":"state"}}`,
 	`columnNames={"isDisabled":"inactive"}`:                     `{"columns":{"disabled":"inactive"}}`,
@@ -136,7 +137,7 @@ var dangerous = []string{
 	"filterProperties", "patchReplaces", "nullProperties", "patchDepth", "saveAnswer", "entityAnswer", "duplicateInvoices",
 	"unknownProperties", "numberProperties", "viewDelaySeconds", "newDelaySeconds", "changeDelaySeconds", "searchDelaySeconds",
 	"pageLimit", "sortOrder", "requestsPerMinute", "quotaStatus", "quotaRetryAfter", "quotaCountsRefused", "tooLargeStatus", "acceptedLocked",
-	"documentVersion", "registration",
+	"documentVersion", "registration", "answerLimitBytes",
 }
 
 // together is how many positions share an experiment.
@@ -207,6 +208,9 @@ func switchExperiment(positions ...position) experiment {
 		direction: both,
 		prepare: func(t *trial) {
 			t.control(http.MethodPost, t.teamogyURL+"/_sim/settings", settings, nil)
+			if settings["answerLimitBytes"] != nil {
+				t.oldInvoices(200)
+			}
 		},
 		arrange: (*trial).lostAnswers,
 		fired: func(t *trial) bool {
@@ -221,10 +225,35 @@ func switchExperiment(positions ...position) experiment {
 			return allStruck(t)
 		},
 	}
+	if settings["answerLimitBytes"] != nil {
+		stands := e.fired
+		e.fired = func(t *trial) bool {
+			return stands(t) && (settings["tooLargeStatus"] != nil || t.answered("GET /views/invoices.purchase", "413") > 0)
+		}
+	}
 	if quota, is := settings["requestsPerMinute"]; is && quota != 0 {
-		e.act = sharedQuota
+		// Retry-After is in whole seconds of real time, so time may not pass much faster.
+		e.options, e.act = withScale(30), sharedQuota
 	}
 	return e
+}
+
+// oldInvoices are purchase invoices that have been there for long.
+func (t *trial) oldInvoices(n int) {
+	t.Helper()
+	documents := make([]more, n)
+	for i := range documents {
+		documents[i] = more{"type": "INVOICE.PURCHASE", "status": "IMPORTED", "properties": more{"ksefNumber": fmt.Sprintf("5265877635-20260222-%012d-00", i)}}
+	}
+	t.control(http.MethodPost, t.teamogyURL+"/_sim/seed", more{"documents": documents}, nil)
+}
+
+// answered counts the answers to an operation with a status.
+func (t *trial) answered(operation, status string) int {
+	t.Helper()
+	var out struct{ Requests map[string]map[string]int }
+	t.control(http.MethodGet, t.teamogyURL+"/_sim/counters", nil, &out)
+	return out.Requests[operation][status]
 }
 
 // sharedQuota has somebody else use the tenant's quota until the product, too,

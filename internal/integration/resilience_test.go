@@ -65,9 +65,7 @@ func (b *bed) awaitSend(documentID int64) (flow.SendResult, error) {
 func (b *bed) transmitStatus() flow.TransmitStatus {
 	b.Helper()
 	var status flow.TransmitStatus
-	value, err := b.client.QueryWorkflow(b.within(), flow.TransmitID(b.connection), "", flow.QueryStatus)
-	require.NoError(b, err)
-	require.NoError(b, value.Get(&status))
+	b.query(flow.TransmitID(b.connection), &status)
 	return status
 }
 

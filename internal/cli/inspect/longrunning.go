@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"teamogy-ksef/internal/flow"
 )
@@ -50,7 +51,7 @@ func longRunning[S any](ctx context.Context, c client.Client, id string, worker 
 	}
 	queryCtx, cancelQuery := context.WithTimeout(ctx, queryTimeout)
 	defer cancelQuery()
-	value, err := c.QueryWorkflow(queryCtx, id, "", flow.QueryStatus)
+	value, err := query(queryCtx, c, id)
 	if err != nil {
 		l.Problem = queryProblem(queryCtx, err)
 		return l, description
@@ -62,6 +63,22 @@ func longRunning[S any](ctx context.Context, c client.Client, id string, worker 
 	}
 	l.Status = &status
 	return l, description
+}
+
+// queryTries is how often a refused query is asked: one that overtakes a
+// workflow task may be refused with TMPRL1100 although nothing is wrong
+// (temporalio/sdk-go issue 755).
+const queryTries = 3
+
+func query(ctx context.Context, c client.Client, id string) (value converter.EncodedValue, err error) {
+	for range queryTries {
+		value, err = c.QueryWorkflow(ctx, id, "", flow.QueryStatus)
+		var refused *serviceerror.QueryFailed
+		if !errors.As(err, &refused) {
+			break
+		}
+	}
+	return value, err
 }
 
 // queryProblem says in plain words why a query had no answer.
