@@ -414,7 +414,7 @@ func (g *Gates) compare(ctx context.Context, c *connectionGates, settings *conne
 	}
 	for _, what := range there {
 		switch w := c.at(what.Scope); {
-		case !w.closed && began.Before(w.opened): // the archive was read before that
+		case !w.closed && !began.After(w.opened): // the archive was read before that
 		case !w.closed:
 			w.shut(what, began, settings)
 			w.saved = began

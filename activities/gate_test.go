@@ -271,7 +271,6 @@ func TestGates_aGateThatWasJustOpenedIsNotClosedByWhatWasReadBefore(t *testing.T
 	there, err := b.gates.archive.Gates(t.Context(), "acme")
 	require.NoError(t, err)
 	require.Len(t, there, 1)
-	b.pass(time.Second)
 	b.gates.open(t.Context(), "acme", gateReceive)
 	b.gates.compare(t.Context(), b.gates.of("acme"), b.settings, there, nil, began)
 	require.True(t, b.open(gateReceive))
