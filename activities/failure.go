@@ -87,8 +87,14 @@ func attemptOf(ctx context.Context) int {
 	if activity.IsActivity(ctx) {
 		return int(activity.GetInfo(ctx).Attempt)
 	}
+	if n, is := ctx.Value(attemptCountKey{}).(int); is {
+		return n
+	}
 	return 1
 }
+
+// attemptCountKey is where a test says which attempt it is, outside an activity.
+type attemptCountKey struct{}
 
 const (
 	// clearTries is after how many attempts an invoice that cannot be looked

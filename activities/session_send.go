@@ -97,7 +97,7 @@ func (w *sending) sendAll(ctx context.Context, positions []int, out *flow.SentTo
 		for n, i := range positions {
 			end, err := w.sendOne(ctx, w.plan[i].HandOver, seen)
 			switch {
-			case err != nil && forAll(err):
+			case err != nil && forAll(err) && !lookedInVain(ctx, err):
 				return err
 			case err != nil:
 				w.Logger.WarnContext(ctx, "an invoice could not be sent in this session; it comes again",
@@ -120,6 +120,19 @@ func (w *sending) sendAll(ctx context.Context, positions []int, out *flow.SentTo
 		positions = doubtful
 	}
 	return nil
+}
+
+// lookError is why a session's list could not be read.
+type lookError struct{ error }
+
+func (e *lookError) Unwrap() error { return e.error }
+
+// lookedInVain tells whether a session's list could not be read for so long that
+// its doubtful invoices are left to another session, which looks again before
+// it sends: until then no other session of the connection could begin.
+func lookedInVain(ctx context.Context, err error) bool {
+	var look *lookError
+	return errors.As(err, &look) && ctx.Err() == nil && leaveBehind(ctx, err)
 }
 
 // forAll tells whether an error concerns the connection and not one invoice:
@@ -155,7 +168,7 @@ func (w *sending) sendOne(ctx context.Context, item flow.HandOver, seen *session
 	if posts > 0 {
 		found, err := seen.look(ctx, w.session, item.SHA256)
 		if err != nil {
-			return leftEnd, err
+			return leftEnd, &lookError{err}
 		}
 		if found != nil {
 			return sentEnd, w.noteTaken(ctx, item, found.Reference)

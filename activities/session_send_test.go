@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"testing"
@@ -249,6 +250,26 @@ func TestSendToSession_waitsWhenTheListCannotBeRead(t *testing.T) {
 	_, err := ran(t, (&Session{b}).SendToSession, sendInput(t, plan))
 	require.Equal(t, flow.ErrKSeFUnavailable, typeOfFailure(t, err))
 	require.Len(t, client.posts, 1, "it was sent again without a look")
+}
+
+// A session list that stays broken keeps no other session of the connection
+// from beginning: what is doubtful goes to the next one, which looks first.
+func TestSendToSession_leavesTheDoubtfulWhenTheListCannotBeReadForLong(t *testing.T) {
+	client := &fakeKSeF{listErr: map[string]error{"new": lost(ksef.KindServer)}}
+	client.send = func(n int, _ string) (string, error) {
+		if n == 0 {
+			return "", lost(ksef.KindNetwork)
+		}
+		return "reference", nil
+	}
+	b := testBase(t, client)
+	stopClock(&b)
+	plan, _ := sent(t, b, "one", "two")
+	ctx := context.WithValue(t.Context(), attemptCountKey{}, outageTries)
+	out, err := (&Session{b}).SendToSession(ctx, sendInput(t, plan))
+	require.NoError(t, err)
+	require.Equal(t, flow.SentToSession{Sent: 1, Left: []int{0}}, out)
+	require.Len(t, client.posts, 2, "it was sent again without a look")
 }
 
 func TestCloseSession_findsItClosed(t *testing.T) {
