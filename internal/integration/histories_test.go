@@ -38,6 +38,7 @@ func TestRecordHistories(t *testing.T) {
 	b.recordContinued()
 	b.recordOtherEnds()
 	b.recordLaterLooks()
+	b.recordOutcomeUnknown()
 }
 
 // TestRecordHistories_continuedAsNew records long-running workflows that were
@@ -163,6 +164,34 @@ func (b *bed) recordLaterLooks() {
 	b.record("transmit_session_watching", sessions[1], "")
 	require.NoError(b, b.client.TerminateWorkflow(b.within(), flow.TransmitID(b.connection), "", "recorded"))
 	b.record("transmit_invoices_recovering", flow.TransmitID(b.connection), "")
+}
+
+// recordOutcomeUnknown records imports whose create lost its answer at a tenant
+// that cannot be searched: a person ends the doubt, the one way and the other.
+func (b *bed) recordOutcomeUnknown() {
+	b.writeFields(map[string]any{"receivedSearch": "none"}, nil)
+	n := 0
+	for name, answer := range map[string]flow.Resolution{
+		"import_invoice_found_by_hand":       {Who: "A. Nowak"},
+		"import_invoice_not_created_by_hand": {NotCreated: true, Who: "A. Nowak"},
+	} {
+		b.fault(b.teamogyURL, map[string]any{"operation": "POST /documents", "action": "drop-before", "times": 1})
+		n++
+		invoice := b.seedKSeF(b.nip, xmlOf(samples.GenerateReceived(b.sampleOptions(), 8)[3+n].XML))[0]
+		id := b.startImport(invoice.KSeFNumber).GetID()
+		b.eventually("it waits for a person", func() bool { return b.stateOf(id) == flow.StateUnknown })
+		if !answer.NotCreated {
+			var typed struct{ Documents []issuedDocument }
+			b.control("POST", b.teamogyURL+"/_sim/seed", map[string]any{"documents": []map[string]any{
+				{"type": "INVOICE.PURCHASE", "status": "OPEN", "properties": map[string]any{"note": "by hand"}},
+			}}, &typed)
+			answer.DocumentID = typed.Documents[0].ID
+		}
+		require.NoError(b, b.update(id, flow.UpdateResolve, answer))
+		_, err := b.awaitImport(invoice.KSeFNumber)
+		require.NoError(b, err)
+		b.record(name, id, "")
+	}
 }
 
 func (b *bed) pendingActivityOf(id string) string {
