@@ -8,8 +8,8 @@ import (
 	"go.temporal.io/sdk/interceptor"
 )
 
-// beatEvery is the period of heartbeats. The SDK itself sends at most one in
-// eight tenths of the heartbeat time-out.
+// beatEvery is the period of heartbeats. The SDK itself sends at most one in five
+// seconds (worker.Options.MaxHeartbeatThrottleInterval).
 const beatEvery = 3 * time.Second
 
 // Heartbeats beats for every activity that has a heartbeat time-out, so that

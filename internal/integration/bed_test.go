@@ -224,9 +224,10 @@ func (b *bed) startWorker(more interceptor.WorkerInterceptor) (stop func()) {
 	c, err := client.Dial(client.Options{HostPort: b.temporal, Namespace: b.namespace, Logger: log.NewStructuredLogger(logger)})
 	require.NoError(b, err)
 	w := worker.New(c, b.queue, worker.Options{
-		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
-		Interceptors:               interceptors,
-		WorkerStopTimeout:          time.Second,
+		WorkflowTaskPollerBehavior:   worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
+		Interceptors:                 interceptors,
+		WorkerStopTimeout:            time.Second,
+		MaxHeartbeatThrottleInterval: 5 * time.Second,
 	})
 	workflows.Register(w)
 	now, kept := b.now, b.archive

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -62,26 +60,6 @@ func (p *postedInvoices) all() []string {
 	return append([]string{}, p.hashes...)
 }
 
-// processOfItsOwn starts a worker as a process of its own, which serves the bed.
-func (b *bed) processOfItsOwn() *os.Process {
-	b.Helper()
-	worker, err := buildWorker()
-	require.NoError(b, err)
-	command := exec.Command(worker)
-	command.Stderr = b.logs
-	command.Env = []string{
-		"HOME=" + b.dir, "PATH=" + os.Getenv("PATH"), "TEMPORAL_ADDRESS=" + server.FrontendHostPort(),
-		"CONNECTIONS_DIR=" + b.connectionsDir(), "ARCHIVE_URL=" + b.archiveURL,
-		"SESSION_SECRET_FILE=" + b.dir + "/session.secret", "TASK_QUEUE=" + b.queue,
-	}
-	require.NoError(b, command.Start())
-	b.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	return command.Process
-}
-
 // (a) A worker that is killed between the POST of an invoice and its answer:
 // one number, two POSTs at most, the second with identical bytes.
 func TestEdgeA_killedBetweenPOSTAndAnswerAtKSeF_oneNumberAndIdenticalBytes(t *testing.T) {
@@ -97,7 +75,7 @@ func TestEdgeA_killedBetweenPOSTAndAnswerAtKSeF_oneNumberAndIdenticalBytes(t *te
 	} {
 		t.Run(name, func(t *testing.T) {
 			var mu sync.Mutex
-			var process *os.Process
+			var worker *workerProcess
 			posted := &postedInvoices{}
 			posted.at = func(n int, w http.ResponseWriter, r *http.Request, next http.Handler) {
 				if n > 0 {
@@ -109,7 +87,7 @@ func TestEdgeA_killedBetweenPOSTAndAnswerAtKSeF_oneNumberAndIdenticalBytes(t *te
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				_ = process.Kill()
+				worker.kill()
 				panic(http.ErrAbortHandler)
 			}
 			b := newBed(t, func(o *bedOptions) { o.noWorker, o.wrapKSeF = true, posted.wrap })
@@ -117,12 +95,12 @@ func TestEdgeA_killedBetweenPOSTAndAnswerAtKSeF_oneNumberAndIdenticalBytes(t *te
 				b.fault(b.ksefURL, map[string]any{"name": "list-lags", "seconds": 1_000_000, "times": c.lag})
 			}
 			mu.Lock()
-			process = b.processOfItsOwn()
+			worker = b.startProcess(builtWorker(t))
 			mu.Unlock()
 			document := b.seedReady("EA/1", b.issued("EA/1"))
 			b.startSend(document.ID)
 			b.eventually("the worker is killed", func() bool { return len(posted.all()) == 1 })
-			b.processOfItsOwn()
+			b.startProcess(builtWorker(t))
 
 			result, err := b.awaitSend(document.ID)
 			require.NoError(t, err)

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -80,51 +79,6 @@ func (b *bed) receivedFacts(ksefNumber string) map[string]int {
 	return kinds
 }
 
-// killableWorker is a worker that can be killed as the system kills it.
-type killableWorker struct {
-	b  *bed
-	mu sync.Mutex
-	at *exec.Cmd
-}
-
-// run starts the worker and, whenever it was killed, another one.
-func (w *killableWorker) run() {
-	w.b.Helper()
-	program, err := buildWorker()
-	require.NoError(w.b, err)
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	w.b.Cleanup(func() { stop(); w.kill(); <-done })
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			command := exec.Command(program)
-			command.Stderr = w.b.logs
-			command.Env = []string{
-				"HOME=" + w.b.dir, "PATH=" + os.Getenv("PATH"), "TEMPORAL_ADDRESS=" + server.FrontendHostPort(),
-				"CONNECTIONS_DIR=" + w.b.connectionsDir(), "ARCHIVE_URL=" + w.b.archiveURL, "TASK_QUEUE=" + w.b.queue,
-				"SESSION_SECRET_FILE=" + filepath.Join(w.b.dir, "session.secret"), "LOG_LEVEL=debug",
-			}
-			w.mu.Lock()
-			if ctx.Err() != nil || command.Start() != nil {
-				w.mu.Unlock()
-				return
-			}
-			w.at = command
-			w.mu.Unlock()
-			_ = command.Wait()
-		}
-	}()
-}
-
-func (w *killableWorker) kill() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.at != nil {
-		_ = w.at.Process.Kill()
-	}
-}
-
 // createPosts records the bodies of POST /documents and lets a test do something
 // about each.
 type createPosts struct {
@@ -185,19 +139,19 @@ func TestEdgeA_killedBetweenPOSTAndAnswerOfTeamogyMakesOneDocument(t *testing.T)
 			t.Run(search+" "+name, func(t *testing.T) {
 				p := &createPosts{}
 				b := newBed(t, func(o *bedOptions) { o.noWorker, o.wrapTeamogy = true, p.wrap })
-				worker := &killableWorker{b: b}
+				var workers *crew
 				p.do = func(n int, serve func()) {
 					if n > 0 || carriedOut {
 						serve()
 					}
 					if n == 0 {
-						worker.kill()
+						workers.kill()
 					}
 				}
 				// Views are as late as the killed worker's memory would have been needed for.
 				b.control("POST", b.teamogyURL+"/_sim/settings", map[string]any{"newDelaySeconds": 120}, nil)
 				b.writeFields(map[string]any{"receivedSearch": search}, nil)
-				worker.run()
+				workers = b.hire(builtWorker(t))
 				invoice := b.oneReceived()
 				id := b.startImport(invoice.KSeFNumber).GetID()
 				if search == "none" {
