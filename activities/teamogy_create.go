@@ -107,15 +107,14 @@ func (t *Teamogy) create(ctx context.Context, client TeamogyClient, key archive.
 	added, err := t.noteNew(ctx, key, factCreating, attempt, creatingFact{Body: string(prepared.Body), Above: client.HighestID()})
 	switch {
 	case err != nil:
+		t.withdraw(ctx, key, attempt, notCreatedFact{Refused: notSent}) // the note may be there all the same
 		return teamogy.Document{}, archiving("record that the document is about to be created", err)
 	case !added:
 		// Two attempts of one name would hide each other's outcome.
 		return teamogy.Document{}, newProblem(flow.ErrUnexpected, "the attempt %s of %s is in the record already", attempt, key.ID)
 	}
 	if err := t.alone(ctx, key, record, attempt); err != nil {
-		if failed := t.note(ctx, key, factNotCreated, attempt, notCreatedFact{Refused: "not sent"}); failed != nil {
-			return teamogy.Document{}, archiving("record that nothing was created", failed)
-		}
+		t.withdraw(ctx, key, attempt, notCreatedFact{Refused: notSent})
 		return teamogy.Document{}, err
 	}
 	document, err := client.CreatePrepared(ctx, prepared, begun)
@@ -129,13 +128,11 @@ func (t *Teamogy) create(ctx context.Context, client TeamogyClient, key archive.
 		t.Logger.ErrorContext(ctx, "Teamogy does not keep KSeF numbers: check the field map", "connection", key.Connection, "documentId", document.ID, "error", err)
 		return document, nil
 	case errors.As(err, new(*notSentError)), errors.As(err, &failure) && !failure.MayHaveHappened():
-		refused := notCreatedFact{Refused: "NotSent"}
+		refused := notCreatedFact{Refused: notSent}
 		if failure != nil {
 			refused = notCreatedFact{Refused: string(failure.Kind), Content: ofContent(failure.Kind)}
 		}
-		if failed := t.note(ctx, key, factNotCreated, attempt, refused); failed != nil {
-			t.Logger.ErrorContext(ctx, "that a create was refused could not be recorded, so it counts as in doubt", "connection", key.Connection, "ksefNumber", key.ID, "error", failed)
-		}
+		t.withdraw(ctx, key, attempt, refused)
 	}
 	return teamogy.Document{}, err
 }
@@ -158,6 +155,25 @@ func (t *Teamogy) alone(ctx context.Context, key archive.RecordKey, before *rece
 		return newProblem(flow.ErrTeamogyUnavailable, "another worker has created the invoice %s", key.ID)
 	}
 	return nil
+}
+
+// notSent is why nothing was created where Teamogy was not even asked.
+const notSent = "NotSent"
+
+// withdrawTries is how often it is tried to note that an attempt created
+// nothing: where that stays unknown, the attempt counts as in doubt for ever.
+const withdrawTries = 5
+
+// withdraw notes that an attempt created nothing.
+func (t *Teamogy) withdraw(ctx context.Context, key archive.RecordKey, attempt string, end notCreatedFact) {
+	var err error
+	for range withdrawTries {
+		if err = t.note(ctx, key, factNotCreated, attempt, end); err == nil {
+			return
+		}
+	}
+	t.Logger.ErrorContext(ctx, "that nothing was created could not be recorded, so it counts as in doubt",
+		"connection", key.Connection, "ksefNumber", key.ID, "error", err)
 }
 
 // ofContent tells which refusals would meet the same body again.

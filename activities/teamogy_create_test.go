@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/teamogy"
 )
@@ -60,7 +62,15 @@ func (f *creatingTeamogy) AdoptPurchaseInvoice(_ context.Context, id int64, _ st
 // creating is CreateReceivedInvoice on a record, each call in a run of its own.
 func creating(t *testing.T, f *creatingTeamogy) (create func() (flow.ImportResult, error), b base) {
 	t.Helper()
+	return creatingIn(t, f, func(s archive.Store) archive.Store { return s })
+}
+
+func creatingIn(t *testing.T, f *creatingTeamogy, wrap func(archive.Store) archive.Store) (create func() (flow.ImportResult, error), b base) {
+	t.Helper()
 	b = teamogyBase(t, f)
+	store, err := archive.OpenStore(t.Context(), "mem://")
+	require.NoError(t, err)
+	b.Archive = archive.New(wrap(store))
 	ref, err := b.Archive.PutDocument(t.Context(), []byte("no XML"))
 	require.NoError(t, err)
 	now := someDay
@@ -255,6 +265,37 @@ func TestCreateReceived_aClosedGateLeavesNoDoubt(t *testing.T) {
 	record, err := b.receivedRecord(t.Context(), "acme", originalNumber)
 	require.NoError(t, err)
 	require.Empty(t, record.doubtful())
+}
+
+// uncertainStore writes an attempt's note and says that it did not, once.
+type uncertainStore struct {
+	archive.Store
+	done bool
+}
+
+func (s *uncertainStore) Create(ctx context.Context, key string, data []byte) error {
+	err := s.Store.Create(ctx, key, data)
+	if err == nil && !s.done && strings.Contains(key, "/"+factCreating) {
+		s.done = true
+		return errors.New("input/output error")
+	}
+	return err
+}
+
+// An archive that writes the note and then fails leaves no doubt: nothing was sent.
+func TestCreateReceived_anAttemptWhoseNoteFailedIsNotInDoubt(t *testing.T) {
+	f := &creatingTeamogy{create: func(int) (teamogy.Document, error) { return teamogy.Document{ID: 3}, nil }}
+	create, b := creatingIn(t, f, func(s archive.Store) archive.Store { return &uncertainStore{Store: s} })
+	_, err := create()
+	require.Equal(t, flow.ErrArchiveUnavailable, typeOfFailure(t, err))
+	require.Empty(t, f.bodies)
+	record, err := b.receivedRecord(t.Context(), "acme", originalNumber)
+	require.NoError(t, err)
+	require.Len(t, record.Attempts, 1)
+	require.Empty(t, record.doubtful())
+	_, err = create()
+	require.NoError(t, err)
+	require.Len(t, f.bodies, 1)
 }
 
 // A page with status 404 is believed after a while, if Teamogy answers otherwise.
