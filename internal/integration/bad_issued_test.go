@@ -38,7 +38,7 @@ func failure(t *testing.T, err error) *temporal.ApplicationError {
 func TestSendInvoice_refusesBadContentWithoutACall(t *testing.T) {
 	b := newBed(t)
 	good := b.issued("BAD/1")
-	future := time.Now().AddDate(0, 0, 2).Format(time.DateOnly)
+	future := time.Now().AddDate(0, 0, 4).Format(time.DateOnly) // KSeF is asked whether tomorrow has begun
 	head := []byte(`<?xml version="1.0" encoding="UTF-8"?>`)
 	withHead := func(more string) []byte {
 		i := bytes.Index(good, []byte("?>"))
