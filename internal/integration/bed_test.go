@@ -151,7 +151,7 @@ func newBed(t testing.TB, change ...func(*bedOptions)) *bed {
 	if server == nil {
 		t.Skip("no Temporal CLI: run `make tools`, or put one on PATH")
 	}
-	if parallel, is := t.(*testing.T); is {
+	if parallel, is := t.(*testing.T); is && !strings.HasPrefix(t.Name(), "TestReliability/") { // which are so already
 		parallel.Parallel() // a bed shares nothing with another one but the server, and mostly waits
 	}
 	o := bedOptions{

@@ -78,6 +78,7 @@ func TestReliability(t *testing.T) {
 			e := experiments[i]
 			for again := range max(e.runs, 1) * s.repeats {
 				t.Run(fmt.Sprintf("%s/%d", e.title(), again+1), func(t *testing.T) {
+					t.Parallel()
 					found := s.run(t, e, seedOf(s.seed, e.title(), again))
 					mu.Lock()
 					rows = add(rows, e, found)
@@ -97,16 +98,20 @@ func TestReliability(t *testing.T) {
 
 // mostRuns is how often an experiment is made whose fault did not happen: some
 // have to meet a moment, which they miss on a machine that has other things to do.
-const mostRuns = 3
+const mostRuns = 8
 
 // run makes an experiment until its fault has happened. A run in which it did
 // not counts for nothing, but must lose nothing either.
 func (s suite) run(t *testing.T, e experiment, seed uint64) map[direction]counts {
 	t.Helper()
 	for n := range uint64(mostRuns) {
-		found, fired := e.try(t, s.size(e), seed+n)
-		report(t, e, seed+n, found)
-		if fired {
+		var found map[direction]counts
+		fired := false
+		t.Run(fmt.Sprintf("seed %d", seed+n), func(t *testing.T) {
+			found, fired = e.try(t, s.size(e), seed+n)
+			report(t, e, seed+n, found)
+		})
+		if fired || t.Failed() {
 			return found
 		}
 		t.Logf("the fault did not happen: %s (seed %d)", e.title(), seed+n)
