@@ -123,6 +123,7 @@ func TestLimitsOf_takesOtherForGroupsThatAreNotNamed(t *testing.T) {
 	require.Equal(t, flow.Limits{
 		QueriesPerHour: 20, DownloadsPerMinute: 30, DownloadsPerHour: 120,
 		OpensPerMinute: 30, OpensPerHour: 120, SendsPerMinute: 30, SendsPerHour: 120,
+		ExportsPerMinute: 30, ExportsPerHour: 120, BatchesPerMinute: 30, BatchesPerHour: 120,
 	}, limits)
 }
 

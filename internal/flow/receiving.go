@@ -39,6 +39,10 @@ type Limits struct {
 	OpensPerHour       int `json:"opensPerHour"`
 	SendsPerMinute     int `json:"sendsPerMinute"`
 	SendsPerHour       int `json:"sendsPerHour"`
+	ExportsPerMinute   int `json:"exportsPerMinute"`
+	ExportsPerHour     int `json:"exportsPerHour"`
+	BatchesPerMinute   int `json:"batchesPerMinute"` // batch sessions opened
+	BatchesPerHour     int `json:"batchesPerHour"`
 }
 
 // ConnectionInput is the input of activities that need a connection only.
