@@ -73,7 +73,9 @@ var errorCases = []struct {
 	{"KSeF: malformed request", ofKSeF(ksef.KindRejected, ksef.CodeValidation), flow.ErrKSeFRefused},
 	{"KSeF: public key unknown", ofKSeF(ksef.KindRejected, ksef.CodeUnknownPublicKey), flow.ErrKSeFRefused},
 	{"KSeF: invoice limit of a session", ofKSeF(ksef.KindRejected, ksef.CodeSessionInvoiceLimit), flow.ErrKSeFRefused},
-	{"KSeF: query beyond the HWM", ofKSeF(ksef.KindRejected, ksef.CodeBeyondHWM), flow.ErrKSeFRefused},
+	{"KSeF: query beyond the HWM", ofKSeF(ksef.KindRejected, ksef.CodeBeyondHWM), flow.ErrKSeFNotYet},
+	{"KSeF: unknown export", ofKSeF(ksef.KindRejected, ksef.CodeExportUnknown), flow.ErrKSeFNotYet},
+	{"KSeF: too many exports", ofKSeF(ksef.KindRejected, ksef.CodeTooManyExports), flow.ErrKSeFNotYet},
 	{"KSeF error deep inside", fmt.Errorf("start: %w", fmt.Errorf("look: %w", ofKSeF(ksef.KindServer))), flow.ErrKSeFUnavailable},
 
 	{"wrong password", &ksef.CredentialError{Problem: ksef.WrongPassword}, flow.ErrKSeFCredentials},
