@@ -334,6 +334,7 @@ func TestReceiveInvoices_startsEachInvoiceOnceWhateverHappensToExports(t *testin
 	rapid.Check(t, func(rt *rapid.T) {
 		e := newEnvironment(t, "acme/receive")
 		k := exporting(e, rapid.IntRange(5, 30).Draw(rt, "page"), rapid.IntRange(10, 60).Draw(rt, "package"))
+		k.preflight.Settings.ReceiveInterval = 3 * time.Hour
 		ends := start.Add(90 * time.Hour)
 		for range rapid.IntRange(1, 6).Draw(rt, "batches") {
 			at := start.Add(time.Duration(rapid.IntRange(-15*24, 30).Draw(rt, "hours")) * time.Hour)
@@ -374,6 +375,7 @@ func TestReceiveInvoices_startsEachInvoiceOnceWhateverHappensToExports(t *testin
 			e = newEnvironment(t, "acme/receive")
 			e.SetStartTime(now)
 			k = exporting(e, k.pageSize, k.mostPacked)
+			k.preflight.Settings.ReceiveInterval = 3 * time.Hour
 			k.invoices, k.lists, k.started = before.invoices, before.lists, before.started
 		}
 		k.allStarted(rt)
