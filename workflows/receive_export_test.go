@@ -226,6 +226,66 @@ func TestReceiveInvoices_goesOnAfterAPackageThatWasCutOff(t *testing.T) {
 	require.Equal(t, same, k.orders[1].From)
 }
 
+// The daily look back at more than a page asks for the list alone; what is new
+// in it comes one by one if it is little, else by a package.
+func TestReceiveInvoices_looksBackByTheListAlone(t *testing.T) {
+	for name, late := range map[string]int{"nothing new": 0, "few": 3, "many": 60} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnvironment(t, "acme/receive")
+			k := exporting(e, 250, 10_000)
+			k.seed(400, start.AddDate(0, 0, -1))
+			for i := range k.invoices {
+				k.started[k.invoices[i].id] = 1
+			}
+			k.seed(late, start.AddDate(0, 0, -1)) // behind the cursor
+			in := flow.ReceiveInput{Connection: "acme", State: &flow.ReceiveState{
+				Cursors: map[string]flow.Cursor{"Subject2": {At: start.Add(-time.Hour)}}, LastRecheck: start.AddDate(0, 0, -2),
+			}}
+			e.after(30*time.Minute, e.CancelWorkflow)
+			e.ExecuteWorkflow(flow.ReceiveInvoices, in)
+			k.allStarted(t)
+			require.Len(t, k.windows, 2, "the sweep's, and one of the look back")
+			require.True(t, k.orders[0].OnlyMetadata)
+			require.Equal(t, 1+max(0, late-59), len(k.orders))
+		})
+	}
+}
+
+// A manifest that a pause or a new run interrupts goes on where it stood, and the
+// package is not ordered again.
+func TestReceiveInvoices_goesOnWithAManifestWhereItStood(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	k := exporting(e, 250, 10_000)
+	k.seed(2*importsPage+100, start.AddDate(0, 0, -10))
+	k.full = func(in flow.StartImportsInput) bool {
+		if in.From == importsPage {
+			e.SetContinueAsNewSuggested(true)
+		}
+		return in.From == importsPage
+	}
+	e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
+	next, ok := continued[flow.ReceiveInput](e)
+	require.True(t, ok, "%v", e.GetWorkflowError())
+	require.Equal(t, importsPage, next.State.Manifest.Next)
+	require.Empty(t, next.State.Cursors)
+	require.False(t, next.State.NextPoll.After(e.Now()), "it goes on at once")
+
+	again := newEnvironment(t, "acme/receive")
+	again.SetStartTime(e.Now())
+	later := exporting(again, 250, 10_000)
+	later.invoices, later.lists, later.started = k.invoices, k.lists, k.started
+	again.after(10*time.Minute, func() {
+		status := ask[flow.ReceiveStatus](again)
+		require.Nil(t, status.Manifest)
+		require.True(t, status.Cursors["Subject2"].At.After(start.Add(-time.Hour)))
+		again.CancelWorkflow()
+	})
+	again.ExecuteWorkflow(flow.ReceiveInvoices, next)
+	later.allStarted(t)
+	require.Equal(t, importsPage, later.starts[0].From)
+	require.Empty(t, later.orders)
+}
+
 // Exactly as many of one moment as a package holds are no reason to be stuck,
 // nor are more if their amounts differ: the packages are divided by those.
 func TestReceiveInvoices_bringsAMomentOfMoreInvoicesThanAPackageHolds(t *testing.T) {
