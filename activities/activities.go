@@ -159,18 +159,3 @@ func settingsOf(c *connection.Connection) flow.Settings {
 	}
 	return s
 }
-
-// limitsOf picks the limits that the workflows own.
-func limitsOf(l ksef.RateLimits) flow.Limits {
-	queries, downloads := l.Of(ksef.GroupInvoiceMetadata), l.Of(ksef.GroupInvoiceDownload)
-	opens, sends := l.Of(ksef.GroupOnlineSession), l.Of(ksef.GroupInvoiceSend)
-	exports, batches := l.Of(ksef.GroupInvoiceExport), l.Of(ksef.GroupBatchSession)
-	return flow.Limits{
-		QueriesPerMinute: queries.PerMinute, QueriesPerHour: queries.PerHour,
-		DownloadsPerMinute: downloads.PerMinute, DownloadsPerHour: downloads.PerHour,
-		OpensPerMinute: opens.PerMinute, OpensPerHour: opens.PerHour,
-		SendsPerMinute: sends.PerMinute, SendsPerHour: sends.PerHour,
-		ExportsPerMinute: exports.PerMinute, ExportsPerHour: exports.PerHour,
-		BatchesPerMinute: batches.PerMinute, BatchesPerHour: batches.PerHour,
-	}
-}

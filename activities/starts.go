@@ -279,6 +279,7 @@ func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.
 				flow.AttributeConnection.ValueSet(in.Connection), flow.AttributeDirection.ValueSet(flow.DirectionSent),
 				flow.AttributeState.ValueSet(flow.StateTransmitting)),
 			StaticSummary: "KSeF sessions of " + in.Connection,
+			Priority:      flow.OwnersFirst(in.Connection),
 		},
 		flow.TransmitInvoices, flow.TransmitState{Connection: in.Connection})
 	if err != nil {
