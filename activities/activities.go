@@ -44,6 +44,7 @@ type TeamogyClient interface {
 	FindCompanyByNIP(ctx context.Context, nip string) (teamogy.CompanyMatch, error)
 	FindDocumentByKSeFNumber(ctx context.Context, ksefNumber string) (teamogy.Document, bool, error)
 	PreparePurchaseInvoice(teamogy.NewPurchaseInvoice) (teamogy.PreparedPurchase, error)
+	AwaitTurn(ctx context.Context) (held context.Context, give func(), err error)
 	MayCreate() error
 	CreatePrepared(ctx context.Context, p teamogy.PreparedPurchase, begun time.Time) (teamogy.Document, error)
 	AdoptPurchaseInvoice(ctx context.Context, documentID int64, ksefNumber string) (teamogy.Document, error)
