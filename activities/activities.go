@@ -51,6 +51,8 @@ type TeamogyClient interface {
 	RecallDoubt(ksefNumber string, since time.Time, above int64)
 	HighestID() int64
 	ListReadySalesInvoices(ctx context.Context, types []string, status string) ([]teamogy.ReadyInvoice, error)
+	ShowsXML() bool
+	ReadReadyXML(ctx context.Context, ids []int64, types []string, status string) (map[int64][]byte, error)
 	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)
 	PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error
 	Ping(context.Context) error
