@@ -44,12 +44,15 @@ type TeamogyClient interface {
 	FindCompanyByNIP(ctx context.Context, nip string) (teamogy.CompanyMatch, error)
 	FindDocumentByKSeFNumber(ctx context.Context, ksefNumber string) (teamogy.Document, bool, error)
 	PreparePurchaseInvoice(teamogy.NewPurchaseInvoice) (teamogy.PreparedPurchase, error)
+	AwaitTurn(ctx context.Context) (held context.Context, give func(), err error)
 	MayCreate() error
 	CreatePrepared(ctx context.Context, p teamogy.PreparedPurchase, begun time.Time) (teamogy.Document, error)
 	AdoptPurchaseInvoice(ctx context.Context, documentID int64, ksefNumber string) (teamogy.Document, error)
 	RecallDoubt(ksefNumber string, since time.Time, above int64)
 	HighestID() int64
 	ListReadySalesInvoices(ctx context.Context, types []string, status string) ([]teamogy.ReadyInvoice, error)
+	ShowsXML() bool
+	ReadReadyXML(ctx context.Context, ids []int64, types []string, status string) (map[int64][]byte, error)
 	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)
 	PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error
 	Ping(context.Context) error
