@@ -152,7 +152,7 @@ func dayInWarsaw(t time.Time) time.Time {
 func settingsOf(c *connection.Connection) flow.Settings {
 	s := flow.Settings{
 		TimeScale: c.TimeScale, Receive: c.Receive, ReceiveInterval: c.ReceiveInterval, ReceiveFrom: c.ReceiveFrom,
-		Send: c.Send, SendInterval: c.SendInterval,
+		Send: c.Send, SendInterval: c.SendInterval, OneByOne: c.OneByOne,
 	}
 	for _, subject := range c.ReceiveSubjects {
 		s.Subjects = append(s.Subjects, flow.SubjectType(subject))

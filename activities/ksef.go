@@ -75,7 +75,7 @@ func (k *KSeF) ReadPace(ctx context.Context, in flow.ConnectionInput) (out flow.
 	if err != nil {
 		return out, err
 	}
-	return flow.Pace{TimeScale: c.TimeScale, Limits: limitsOf(limits)}, nil
+	return flow.Pace{TimeScale: c.TimeScale, OneByOne: c.OneByOne, Limits: limitsOf(limits)}, nil
 }
 
 // metadataPage is how many records one metadata query brings: KSeF's largest.

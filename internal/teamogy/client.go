@@ -71,6 +71,7 @@ type Client struct {
 	companies companyCache
 	columns   columnKnowledge
 	received  receivedIndex
+	looks     numberLooks
 	creates   createTurn
 	patching  patchKnowledge
 	rowsTaken atomic.Int64 // rows of a page, where Teamogy refuses FieldMap.PageSize
@@ -120,6 +121,7 @@ func New(o Options) (*Client, error) {
 		attachments: o.Fields.attachmentName(),
 		companies:   newCompanyCache(),
 		received:    newReceivedIndex(),
+		looks:       numberLooks{together: newGathering[string, numberAnswer]()},
 	}
 	c.http = c.guarded(o.HTTP)
 	return c, nil
