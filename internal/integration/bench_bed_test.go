@@ -107,18 +107,26 @@ func (l *load) fillTeamogy(n int) {
 	put()
 }
 
-// begin starts the worker and the workflows of a direction, or of both.
+// launchWorker starts the load's worker, unless it has one, and waits until it
+// polls.
+func (l *load) launchWorker() {
+	l.Helper()
+	if l.worker != nil {
+		return
+	}
+	binary, err := buildWorker()
+	require.NoError(l, err)
+	l.worker = l.startProcess(binary, "LOG_LEVEL=warn")
+	l.eventually("the worker serves", func() bool {
+		queue, err := l.client.DescribeTaskQueue(context.Background(), l.queue, enums.TASK_QUEUE_TYPE_ACTIVITY)
+		return err == nil && len(queue.GetPollers()) > 0
+	})
+}
+
+// begin starts the workflows of a direction, or of both.
 func (l *load) begin(d direction) {
 	l.Helper()
-	if l.worker == nil {
-		binary, err := buildWorker()
-		require.NoError(l, err)
-		l.worker = l.startProcess(binary, "LOG_LEVEL=warn")
-		l.eventually("the worker serves", func() bool {
-			queue, err := l.client.DescribeTaskQueue(context.Background(), l.queue, enums.TASK_QUEUE_TYPE_ACTIVITY)
-			return err == nil && len(queue.GetPollers()) > 0
-		})
-	}
+	l.launchWorker()
 	l.began = time.Now()
 	if d.has(received) {
 		l.start(flow.ReceiveInvoices, flow.ReceiveID(l.connection), flow.ReceiveInput{Connection: l.connection})
@@ -163,11 +171,17 @@ func (b *bed) count(workflowType, status string) int {
 // hours are those that a time on the clock stands for.
 func (l *load) hours(d time.Duration) float64 { return d.Hours() * l.scale }
 
-// end stops the load, so that the next one has the machine to itself.
-func (l *load) end() {
+// stop ends the connection's long-running workflows.
+func (l *load) stop() {
 	for _, id := range []string{flow.ReceiveID(l.connection), flow.SendID(l.connection), flow.TransmitID(l.connection)} {
-		_ = l.client.TerminateWorkflow(context.Background(), id, "", "the run is over")
+		_ = l.client.TerminateWorkflow(context.Background(), id, "", "the run is over") // it may not run
 	}
+}
+
+// end stops the load and its worker, so that the next one has the machine to
+// itself.
+func (l *load) end() {
+	l.stop()
 	l.worker.kill()
 }
 
