@@ -22,6 +22,7 @@ type planItem struct {
 	// Session is the KSeF session in which the invoice was sent before and is
 	// still being decided on; empty for what goes into the new session.
 	Session string `json:"session,omitempty"`
+	Batch   bool   `json:"batch,omitempty"` // Session is a batch session
 }
 
 // BuildSession sorts a session's list: what KSeF has decided on already is
@@ -33,7 +34,7 @@ func (s *Session) BuildSession(ctx context.Context, in flow.BuildInput) (out flo
 	if err != nil {
 		return out, err
 	}
-	items, err := s.handOvers(ctx, in.List)
+	items, err := s.handOvers(ctx, in.List, in.More...)
 	if err != nil {
 		return out, err
 	}
@@ -117,14 +118,14 @@ func (s *Session) fateOf(ctx context.Context, connection string, item flow.HandO
 	if known.Open != nil {
 		// It was sent before and nothing is known since: its answer may be lost.
 		earlier := *known.Open
-		status, err := seen.find(ctx, earlier.Session, earlier.SHA256, known.Taken)
+		status, err := seen.find(ctx, earlier.Session, earlier.SHA256, known.Taken, earlier.Batch)
 		if err != nil {
 			return unclear, planned, err
 		}
 		if status != nil {
 			// This run takes the earlier submission over as its own.
-			planned.Session, planned.SHA256 = earlier.Session, earlier.SHA256
-			return watched, planned, s.noteSubmitted(ctx, connection, planned.HandOver, earlier.Session)
+			planned.Session, planned.SHA256, planned.Batch = earlier.Session, earlier.SHA256, earlier.Batch
+			return watched, planned, s.noteSubmitted(ctx, connection, planned.HandOver, earlier.Session, earlier.Batch)
 		}
 	}
 	if other := record.unsettledOther(item.SHA256, alike...); other != nil {
@@ -137,7 +138,7 @@ func (s *Session) fateOf(ctx context.Context, connection string, item flow.HandO
 	}
 	if a := record.Accepted; a != nil {
 		// The document was changed after it had been sent, and that was accepted.
-		if err := s.noteSubmitted(ctx, connection, item, a.SessionReference); err != nil {
+		if err := s.noteSubmitted(ctx, connection, item, a.SessionReference, false); err != nil {
 			return unclear, planned, err
 		}
 		return decided, planned, s.noteEnd(ctx, connection, item, a.SessionReference, factRejected, sessionFact{
@@ -152,7 +153,7 @@ func (s *Session) fateOf(ctx context.Context, connection string, item flow.HandO
 func (s *Session) settleOther(ctx context.Context, connection string, item flow.HandOver, other sessionFact, seen *sessionLists) (bool, error) {
 	earlier := item
 	earlier.SHA256, earlier.RunID = other.SHA256, other.RunID
-	if _, err := seen.find(ctx, other.Session, other.SHA256, true); err != nil {
+	if _, err := seen.find(ctx, other.Session, other.SHA256, true, other.Batch); err != nil {
 		return false, err
 	}
 	list, err := seen.list(ctx, other.Session)
@@ -190,10 +191,17 @@ func (s *Session) stillWanted(ctx context.Context, item flow.HandOver) (bool, er
 	return true, nil // a hiccup: sending is what was asked for
 }
 
-func (s *Session) handOvers(ctx context.Context, list flow.ListRef) ([]flow.HandOver, error) {
-	var items []flow.HandOver
-	err := s.Archive.List(ctx, archive.ListRef(list), &items)
-	return items, archiving("read the session's list", err)
+// handOvers are the hand-overs of a list in pieces.
+func (s *Session) handOvers(ctx context.Context, list flow.ListRef, more ...flow.ListRef) ([]flow.HandOver, error) {
+	var all []flow.HandOver
+	for _, piece := range append([]flow.ListRef{list}, more...) {
+		var items []flow.HandOver
+		if err := s.Archive.List(ctx, archive.ListRef(piece), &items); err != nil {
+			return nil, archiving("read the session's list", err)
+		}
+		all = append(all, items...)
+	}
+	return all, nil
 }
 
 func (s *Session) plan(ctx context.Context, list flow.ListRef) ([]planItem, error) {
@@ -202,10 +210,10 @@ func (s *Session) plan(ctx context.Context, list flow.ListRef) ([]planItem, erro
 	return items, archiving("read the session's plan", err)
 }
 
-func (s *Session) noteSubmitted(ctx context.Context, connection string, item flow.HandOver, reference string) error {
+func (s *Session) noteSubmitted(ctx context.Context, connection string, item flow.HandOver, reference string, batch bool) error {
 	return archiving("record the submission", s.note(ctx, sentKey(connection, item.DocumentID), factSubmitted,
 		submissionName(reference, item.SHA256, item.RunID),
-		sessionFact{SHA256: item.SHA256, Session: reference, RunID: item.RunID}))
+		sessionFact{SHA256: item.SHA256, Session: reference, RunID: item.RunID, Batch: batch}))
 }
 
 // bestMatch picks the entry of these bytes: the same bytes may stand there

@@ -92,7 +92,12 @@ func beyondReach(err error) bool {
 
 // find seeks an invoice by its hash in a session that nobody sends into any
 // more. It is nil when KSeF has not taken it.
-func (l *sessionLists) find(ctx context.Context, session, sha256 string, taken bool) (*ksef.InvoiceStatus, error) {
+//
+// A batch session that is open still is never closed here: KSeF begins with a
+// package only when its session is closed, so it has none of its invoices, and
+// closing it now would send them. One that KSeF is working on may hold them
+// although its list does not show them yet.
+func (l *sessionLists) find(ctx context.Context, session, sha256 string, taken, batch bool) (*ksef.InvoiceStatus, error) {
 	list, err := l.list(ctx, session)
 	if err != nil {
 		return nil, err
@@ -104,9 +109,9 @@ func (l *sessionLists) find(ctx context.Context, session, sha256 string, taken b
 	if err != nil {
 		return nil, err
 	}
-	if status.Code == ksef.StatusOpen {
+	if status.Code == ksef.StatusOpen && !batch {
 		// So that it ends. If that fails, KSeF closes it by itself.
-		_ = closeSession(ctx, l.client, session)
+		_ = closeSession(ctx, l.client, session, false)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -114,6 +119,13 @@ func (l *sessionLists) find(ctx context.Context, session, sha256 string, taken b
 	found, err := l.look(ctx, session, sha256)
 	if found != nil || err != nil {
 		return found, err
+	}
+	if batch {
+		// Perhaps it was closed while it was looked at.
+		if status, err = l.status(ctx, session); err != nil {
+			return nil, err
+		}
+		taken = taken || status.Code > ksef.StatusOpen
 	}
 	if taken && status.Code < ksef.StatusDone {
 		return nil, newProblem(flow.ErrKSeFNotYet, "KSeF has taken the invoice in session %s but does not list it yet", session)

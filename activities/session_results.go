@@ -69,7 +69,7 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 				continue
 			}
 			if status.Code == ksef.StatusOpen {
-				s.closeNowAndThen(ctx, client, in.Connection, reference)
+				s.closeNowAndThen(ctx, client, in.Connection, reference, undecided.batch[reference])
 			}
 			out.Code, out.Ended = status.Code, status.Code >= ksef.StatusDone
 			known := status.InvoiceCount - len(undecided.positions[reference])
@@ -89,15 +89,17 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 type grouped struct {
 	order     []string
 	positions map[string][]int
+	batch     map[string]bool // batch sessions
 }
 
 func bySession(plan []planItem, in flow.AwaitInput) grouped {
-	g := grouped{positions: map[string][]int{}}
+	g := grouped{positions: map[string][]int{}, batch: map[string]bool{}}
 	for _, i := range in.Open {
-		reference := plan[i].Session
+		reference, batch := plan[i].Session, plan[i].Batch
 		if reference == "" {
-			reference = in.Reference
+			reference, batch = in.Reference, in.Batch
 		}
+		g.batch[reference] = batch
 		if _, there := g.positions[reference]; !there {
 			g.order = append(g.order, reference)
 		}
@@ -213,7 +215,7 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 			DocumentID: item.DocumentID, SHA256: item.SHA256, KSeFNumber: status.KSeFNumber,
 			AcquisitionDate: status.AcquisitionDate, Mode: status.InvoicingMode,
 			SessionReference: reference, InvoiceReference: status.Reference,
-		})
+		}, status.UPODownloadURL)
 	case duplicate:
 		return s.resolveDuplicate(ctx, client, connection, item, reference, status, fact)
 	case notProcessed:
@@ -284,6 +286,9 @@ func meaning(code int) verdict {
 	return rejected
 }
 
-func (s *Session) noteAccepted(ctx context.Context, connection string, item flow.HandOver, answer flow.Transmitted) error {
-	return archiving("record the KSeF number", s.note(ctx, sentKey(connection, item.DocumentID), factAccepted, short(answer.SHA256), answer))
+// noteAccepted records KSeF's number, and the link to the confirmation if KSeF
+// has shown one.
+func (s *Session) noteAccepted(ctx context.Context, connection string, item flow.HandOver, answer flow.Transmitted, upo ksef.SecretURL) error {
+	return archiving("record the KSeF number", s.note(ctx, sentKey(connection, item.DocumentID), factAccepted, short(answer.SHA256),
+		acceptedFact{answer, upo.Reveal()}))
 }

@@ -269,7 +269,7 @@ func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.
 	_, err = activity.GetClient(ctx).SignalWithStartWorkflow(ctx, flow.TransmitID(in.Connection), flow.SignalTransmit,
 		flow.HandOver{
 			WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID, ActivityID: info.ActivityID,
-			DocumentID: in.DocumentID, SHA256: in.Document.SHA256, Form: in.Form,
+			DocumentID: in.DocumentID, SHA256: in.Document.SHA256, Form: in.Form, Attachment: in.Attachment, Size: in.Document.Size,
 		},
 		client.StartWorkflowOptions{
 			TaskQueue:                info.TaskQueue,
@@ -280,7 +280,7 @@ func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.
 				flow.AttributeState.ValueSet(flow.StateTransmitting)),
 			StaticSummary: "KSeF sessions of " + in.Connection,
 		},
-		flow.TransmitInvoices, flow.TransmitState{Connection: in.Connection})
+		flow.TransmitInvoices, flow.TransmitState{Connection: in.Connection, Packages: true})
 	if err != nil {
 		return out, err
 	}
