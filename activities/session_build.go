@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
+	"golang.org/x/sync/errgroup"
 
 	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/flow"
@@ -39,12 +40,21 @@ func (s *Session) BuildSession(ctx context.Context, in flow.BuildInput) (out flo
 		return out, err
 	}
 	plan := make([]planItem, len(items))
+	fates, failures := make([]fate, len(items)), make([]error, len(items))
 	seen := s.listsOf(client, c.TimeScale)
+	var group errgroup.Group
+	group.SetLimit(inParallel)
+	for i, item := range items {
+		group.Go(func() error {
+			fates[i], plan[i], failures[i] = s.sort(ctx, in.Connection, item, seen)
+			return nil
+		})
+	}
+	_ = group.Wait() // the failures are looked at below
 	var last error
 	for i, item := range items {
 		out.Documents = append(out.Documents, item.DocumentID)
-		what, planned, err := s.sort(ctx, in.Connection, item, seen)
-		plan[i] = planned
+		what, err := fates[i], failures[i]
 		if err != nil {
 			// No invoice may hold the others up: this one comes again later.
 			s.Logger.WarnContext(ctx, "an invoice could not be looked after before its session; it comes again",
@@ -115,6 +125,10 @@ func (s *Session) fateOf(ctx context.Context, connection string, item flow.HandO
 	if known.Last != nil {
 		planned.SHA256 = known.Last.SHA256
 	}
+	if len(record.Submissions) > 0 { // what follows may ask KSeF
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+	}
 	if known.Open != nil {
 		// It was sent before and nothing is known since: its answer may be lost.
 		earlier := *known.Open
@@ -126,6 +140,17 @@ func (s *Session) fateOf(ctx context.Context, connection string, item flow.HandO
 			// This run takes the earlier submission over as its own.
 			planned.Session, planned.SHA256, planned.Batch = earlier.Session, earlier.SHA256, earlier.Batch
 			return watched, planned, s.noteSubmitted(ctx, connection, planned.HandOver, earlier.Session, earlier.Batch)
+		}
+		if earlier.Batch {
+			// Its package was never closed, or KSeF has not found the invoice in it:
+			// later sessions need not look again.
+			given := item
+			given.SHA256, given.RunID = earlier.SHA256, earlier.RunID
+			if err := s.noteEnd(ctx, connection, given, earlier.Session, factNotProcessed, sessionFact{
+				Text: "KSeF does not have the invoice in this session",
+			}); err != nil {
+				return unclear, planned, err
+			}
 		}
 	}
 	if other := record.unsettledOther(item.SHA256, alike...); other != nil {
@@ -160,11 +185,11 @@ func (s *Session) settleOther(ctx context.Context, connection string, item flow.
 	if err != nil {
 		return false, err
 	}
-	status, err := seen.status(ctx, other.Session)
+	status, err := seen.state(ctx, other.Session)
 	if err != nil {
 		return false, err
 	}
-	end, err := s.collect(ctx, seen.client, connection, earlier, other.Session, list, status)
+	end, err := s.collect(ctx, seen.client, connection, earlier, other.Session, list[other.SHA256], status)
 	return end != endOpen, err
 }
 
@@ -216,22 +241,8 @@ func (s *Session) noteSubmitted(ctx context.Context, connection string, item flo
 		sessionFact{SHA256: item.SHA256, Session: reference, RunID: item.RunID, Batch: batch}))
 }
 
-// bestMatch picks the entry of these bytes: the same bytes may stand there
-// twice, accepted once and called a duplicate of itself the second time.
-func bestMatch(list []ksef.InvoiceStatus, sha256 string) *ksef.InvoiceStatus {
-	var best *ksef.InvoiceStatus
-	for i := range list {
-		status := &list[i]
-		if hexHash(status.InvoiceHash) != sha256 {
-			continue
-		}
-		if best == nil || rank(status) > rank(best) {
-			best = status
-		}
-	}
-	return best
-}
-
+// rank tells which entry of the same bytes counts: they may stand there twice,
+// accepted once and called a duplicate of itself the second time.
 func rank(s *ksef.InvoiceStatus) int {
 	switch {
 	case s.Code == ksef.StatusDone:

@@ -37,11 +37,11 @@ func TestBestMatch_prefersTheAcceptedOfTheSameBytes(t *testing.T) {
 		"others do not count":      {[]ksef.InvoiceStatus{listed("y", 200), failed}, 450},
 		"unreadable hash is other": {[]ksef.InvoiceStatus{{InvoiceHash: "%%%", Code: 200}, failed}, 450},
 	} {
-		require.Equal(t, c.want, bestMatch(c.list, hash).Code, name)
+		require.Equal(t, c.want, listByHash(c.list)[hash].Code, name)
 	}
-	require.Nil(t, bestMatch([]ksef.InvoiceStatus{listed("y", 200)}, hash))
-	require.Nil(t, bestMatch(nil, hash))
-	require.Nil(t, bestMatch([]ksef.InvoiceStatus{{InvoiceHash: "%%%"}}, hash))
+	require.Nil(t, listByHash([]ksef.InvoiceStatus{listed("y", 200)})[hash])
+	require.Nil(t, listByHash(nil)[hash])
+	require.Nil(t, listByHash([]ksef.InvoiceStatus{{InvoiceHash: "%%%"}})[hash])
 }
 
 // collect submits the contents in session "s" and collects them from a list.
