@@ -209,10 +209,12 @@ func appended[T any](to *[]T, data json.RawMessage) error {
 // refused tells whether the record knows that these bytes were rejected or
 // withdrawn. An empty hash stands for a document without XML; a withdrawal
 // without one for whatever content. A date of issue that was in the future
-// counts on the day of its refusal only.
+// counts on the day of its refusal only, and an attachment that could not be
+// sent before there were batch sessions not at all.
 func (r *sentRecord) refused(sha256 string, today time.Time) bool {
 	return slices.ContainsFunc(r.Ends, func(e ending) bool {
-		return e.Kind == factRejected && e.SHA256 == sha256 && (e.Type != flow.ErrIssueDateFuture || !e.Day.Before(today))
+		return e.Kind == factRejected && e.SHA256 == sha256 && e.Type != flow.ErrAttachmentBatch &&
+			(e.Type != flow.ErrIssueDateFuture || !e.Day.Before(today))
 	}) || slices.ContainsFunc(r.Withdrawn, func(w writtenFact) bool { return w.SHA256 == sha256 || w.SHA256 == "" })
 }
 

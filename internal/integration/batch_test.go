@@ -45,6 +45,12 @@ func (b *bed) sentOnce(documents []issuedDocument) {
 	}
 }
 
+// allowAttachments lets the taxpayer's invoices have structured attachments.
+func (b *bed) allowAttachments() {
+	b.Helper()
+	b.control("POST", b.ksefURL+"/v2/testdata/attachment", map[string]any{"nip": b.nip}, nil)
+}
+
 // startSending starts the connection's SendInvoices.
 func (b *bed) startSending() {
 	b.Helper()
