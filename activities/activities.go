@@ -6,6 +6,7 @@ package activities
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 	_ "time/tzdata" // so that Warsaw is known on every machine
@@ -28,6 +29,9 @@ type KSeFClient interface {
 	OpenOnlineSession(context.Context, ksef.FormCode, ksef.SymmetricKey) (ksef.OpenedSession, error)
 	SendInvoice(ctx context.Context, session string, key ksef.SymmetricKey, invoice ksef.InvoiceToSend) (string, error)
 	CloseOnlineSession(ctx context.Context, session string) error
+	OpenBatchSession(ctx context.Context, form ksef.FormCode, key ksef.SymmetricKey, file ksef.BatchFile, offline bool) (ksef.OpenedBatch, error)
+	UploadPart(ctx context.Context, to ksef.UploadRequest, encrypted io.Reader, size int64) error
+	CloseBatchSession(ctx context.Context, session string) error
 	SessionStatus(ctx context.Context, session string) (ksef.SessionStatus, error)
 	SessionInvoices(ctx context.Context, session string) ([]ksef.InvoiceStatus, error)
 	InvoiceStatus(ctx context.Context, session, invoice string) (ksef.InvoiceStatus, error)

@@ -73,6 +73,9 @@ var errorCases = []struct {
 	{"KSeF: malformed request", ofKSeF(ksef.KindRejected, ksef.CodeValidation), flow.ErrKSeFRefused},
 	{"KSeF: public key unknown", ofKSeF(ksef.KindRejected, ksef.CodeUnknownPublicKey), flow.ErrKSeFRefused},
 	{"KSeF: invoice limit of a session", ofKSeF(ksef.KindRejected, ksef.CodeSessionInvoiceLimit), flow.ErrKSeFRefused},
+	{"KSeF: size of a part", ofKSeF(ksef.KindRejected, ksef.CodePartSize), flow.ErrKSeFRefused},
+	{"KSeF: a part is missing", ofKSeF(ksef.KindRejected, ksef.CodePartMissing), flow.ErrKSeFRefused},
+	{"KSeF: too late for a package", ofKSeF(ksef.KindRejected, ksef.CodeUploadTooLate), flow.ErrKSeFRefused},
 	{"KSeF: query beyond the HWM", ofKSeF(ksef.KindRejected, ksef.CodeBeyondHWM), flow.ErrKSeFRefused},
 	{"KSeF error deep inside", fmt.Errorf("start: %w", fmt.Errorf("look: %w", ofKSeF(ksef.KindServer))), flow.ErrKSeFUnavailable},
 

@@ -360,6 +360,16 @@ func (k *gatedKSeF) CloseOnlineSession(ctx context.Context, session string) erro
 	return k.visit.without(ctx, callCloseSession, nil, func(ctx context.Context) error { return k.KSeFClient.CloseOnlineSession(ctx, session) })
 }
 
+func (k *gatedKSeF) OpenBatchSession(ctx context.Context, form ksef.FormCode, key ksef.SymmetricKey, file ksef.BatchFile, offline bool) (ksef.OpenedBatch, error) {
+	return through(ctx, k.visit, callOpenBatch, nil, func(ctx context.Context) (ksef.OpenedBatch, error) {
+		return k.KSeFClient.OpenBatchSession(ctx, form, key, file, offline)
+	})
+}
+
+func (k *gatedKSeF) CloseBatchSession(ctx context.Context, session string) error {
+	return k.visit.without(ctx, callCloseBatch, nil, func(ctx context.Context) error { return k.KSeFClient.CloseBatchSession(ctx, session) })
+}
+
 func (k *gatedKSeF) SessionStatus(ctx context.Context, session string) (ksef.SessionStatus, error) {
 	return through(ctx, k.visit, callSessionStatus, nil, func(ctx context.Context) (ksef.SessionStatus, error) {
 		return k.KSeFClient.SessionStatus(ctx, session)

@@ -33,7 +33,7 @@ func (s *Session) resolveDuplicate(ctx context.Context, client KSeFClient, conne
 		AcquisitionDate: original.acquired, Mode: original.mode,
 		SessionReference: status.OriginalSessionReference, InvoiceReference: original.reference, Adopted: true,
 	}
-	if err := s.noteAccepted(ctx, connection, item, accepted); err != nil {
+	if err := s.noteAccepted(ctx, connection, item, accepted, original.upo); err != nil {
 		return endOpen, err
 	}
 	if record.Accepted = &accepted; original.sha256 == item.SHA256 {
@@ -76,7 +76,8 @@ type originalInvoice struct {
 	acquired  time.Time
 	mode      string
 	reference string
-	xml       []byte // if it had to be downloaded
+	upo       ksef.SecretURL // of its session's list
+	xml       []byte         // if it had to be downloaded
 }
 
 // originalOnce is original, which is not asked again too soon about one that is
@@ -128,7 +129,7 @@ func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.
 		}
 		for _, o := range list {
 			if sha256 := hexHash(o.InvoiceHash); sha256 != "" && o.KSeFNumber == status.OriginalKSeFNumber {
-				return originalInvoice{sha256: sha256, acquired: o.AcquisitionDate, mode: o.InvoicingMode, reference: o.Reference}, nil
+				return originalInvoice{sha256: sha256, acquired: o.AcquisitionDate, mode: o.InvoicingMode, reference: o.Reference, upo: o.UPODownloadURL}, nil
 			}
 		}
 	}

@@ -117,7 +117,7 @@ func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.
 	_, err = activity.GetClient(ctx).SignalWithStartWorkflow(ctx, flow.TransmitID(in.Connection), flow.SignalTransmit,
 		flow.HandOver{
 			WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID, ActivityID: info.ActivityID,
-			DocumentID: in.DocumentID, SHA256: in.Document.SHA256, Form: in.Form,
+			DocumentID: in.DocumentID, SHA256: in.Document.SHA256, Form: in.Form, Attachment: in.Attachment, Size: in.Document.Size,
 		},
 		client.StartWorkflowOptions{
 			TaskQueue:                info.TaskQueue,
@@ -129,7 +129,7 @@ func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.
 			StaticSummary: "KSeF sessions of " + in.Connection,
 			Priority:      flow.OwnersFirst(in.Connection),
 		},
-		flow.TransmitInvoices, flow.TransmitState{Connection: in.Connection})
+		flow.TransmitInvoices, flow.TransmitState{Connection: in.Connection, Packages: true})
 	if err != nil {
 		return out, err
 	}
