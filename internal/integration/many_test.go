@@ -37,11 +37,6 @@ func (b *bed) another(name string, change func(*bed), settings map[string]string
 	return &other
 }
 
-func (b *bed) startSending() {
-	b.Helper()
-	b.start(flow.SendInvoices, flow.SendID(b.connection), flow.SendInput{Connection: b.connection})
-}
-
 func (b *bed) startReceiving() {
 	b.Helper()
 	b.start(flow.ReceiveInvoices, flow.ReceiveID(b.connection), flow.ReceiveInput{Connection: b.connection})
