@@ -23,9 +23,9 @@ const (
 	// mostPackage bounds what is downloaded of one package, in bytes. KSeF promises
 	// 1 GB.
 	mostPackage = 5 << 30
-	// partTries is how often the same part of a package is downloaded, and
+	// downloadTries is how often the same part of a package is downloaded, and
 	// mostLinks how often its links are renewed because they have ended.
-	partTries = 3
+	downloadTries = 3
 	mostLinks = 10
 	// archiveWriters is how many of a package's invoices are written into the archive
 	// at once.
@@ -153,7 +153,7 @@ func (p *packageOf) download(ctx context.Context, file *os.File) error {
 			if err := p.renew(ctx); err != nil {
 				return err
 			}
-		} else if tries++; tries >= partTries || failure.Kind == ksef.KindRateLimited || failure.Kind == ksef.KindGone {
+		} else if tries++; tries >= downloadTries || failure.Kind == ksef.KindRateLimited || failure.Kind == ksef.KindGone {
 			return err
 		} else if err := p.pause(ctx, flow.Scaled(time.Second<<tries, p.scale)); err != nil {
 			return err

@@ -33,6 +33,7 @@ var gatesBefore = map[string][]string{
 	"FetchInvoiceXML":       {gateKSeFRead},
 	"OpenSession":           {gateKSeFWrite},
 	"SendToSession":         {gateKSeFWrite},
+	"SendBatch":             {gateKSeFWrite},
 	"AwaitSession":          {gateKSeFStatus},
 	"CollectResults":        {gateKSeFStatus},
 	"FetchUPO":              {gateKSeFStatus},
@@ -54,6 +55,8 @@ const (
 	callOpenSession    = "OpenOnlineSession"
 	callSendInvoice    = "SendInvoice"
 	callCloseSession   = "CloseOnlineSession"
+	callOpenBatch      = "OpenBatchSession"
+	callCloseBatch     = "CloseBatchSession"
 	callSessionStatus  = "SessionStatus"
 	callSessionList    = "SessionInvoices"
 	callInvoiceStatus  = "InvoiceStatus"
@@ -75,6 +78,7 @@ var gateOfCall = map[string]string{
 	callQueryMetadata: gateKSeFRead, callDownload: gateKSeFRead,
 	callOrderExport: gateKSeFRead, callExportStatus: gateKSeFRead,
 	callOpenSession: gateKSeFWrite, callSendInvoice: gateKSeFWrite, callCloseSession: gateKSeFWrite,
+	callOpenBatch: gateKSeFWrite, callCloseBatch: gateKSeFWrite,
 	callSessionStatus: gateKSeFStatus, callSessionList: gateKSeFStatus, callInvoiceStatus: gateKSeFStatus,
 	callUPO: gateKSeFStatus, callUPOByNumber: gateKSeFStatus, callDecision: gateIssuing,
 	callFindCompany: gateSuppliers, callFindDocument: gateReceive, callCreatePurchase: gateReceive,

@@ -59,7 +59,7 @@ func (k *KSeF) Authenticate(ctx context.Context, in flow.ConnectionInput) (out f
 	if err != nil {
 		return out, err
 	}
-	out.Limits = limitsOf(limits)
+	out.Limits = limitsOf(limits, k.senders(c))
 	for _, w := range out.Warnings {
 		k.Logger.WarnContext(ctx, w, "connection", in.Connection)
 	}
@@ -77,7 +77,7 @@ func (k *KSeF) ReadPace(ctx context.Context, in flow.ConnectionInput) (out flow.
 	if err != nil {
 		return out, err
 	}
-	return flow.Pace{TimeScale: c.TimeScale, Limits: limitsOf(limits)}, nil
+	return flow.Pace{TimeScale: c.TimeScale, OneByOne: c.OneByOne, Limits: limitsOf(limits, k.senders(c))}, nil
 }
 
 // metadataPage is how many records one metadata query brings: KSeF's largest.
@@ -226,7 +226,7 @@ func (k *KSeF) askMetadata(ctx context.Context, client KSeFClient, in flow.Impor
 		subject = ksef.SubjectBuyer
 	}
 	from := number.AcceptedOn().AddDate(0, 0, -1)
-	page, err := client.QueryMetadata(ctx, ksef.MetadataQuery{
+	page, err := client.QueryMetadata(ksef.Spare(ctx), ksef.MetadataQuery{
 		SubjectType: subject, DateType: ksef.DatePermanentStorage, From: from, To: from.AddDate(0, 0, 90),
 		KSeFNumber: in.KSeFNumber, PageSize: 10,
 	})
@@ -275,18 +275,20 @@ func (k *KSeF) ValidateInvoice(ctx context.Context, in flow.ValidateInput) (out 
 	if err != nil {
 		return out, archiving("read the invoice's XML", err)
 	}
-	document, err := invoice.CheckForSending(xml, invoice.Check{SellerNIP: c.NIP, Today: k.today()})
+	document, err := invoice.CheckForSending(xml, invoice.Check{SellerNIP: c.NIP, Today: k.today(), AllowAttachment: true})
 	if k.datedTomorrow(xml, err) {
 		// Perhaps only by our clock: KSeF's decides, and every answer tells it.
 		if _, err := client.RateLimits(ctx); err != nil {
 			return out, err
 		}
-		document, err = invoice.CheckForSending(xml, invoice.Check{SellerNIP: c.NIP, Today: dayInWarsaw(client.ServerTime())})
+		document, err = invoice.CheckForSending(xml, invoice.Check{SellerNIP: c.NIP, Today: dayInWarsaw(client.ServerTime()), AllowAttachment: true})
 	}
 	if err != nil {
 		return out, err
 	}
-	return flow.Validated{Form: document.Form.SystemCode + " " + document.Form.SchemaVersion, TimeScale: c.TimeScale}, nil
+	return flow.Validated{
+		Form: document.Form.SystemCode + " " + document.Form.SchemaVersion, TimeScale: c.TimeScale, Attachment: document.HasAttachment,
+	}, nil
 }
 
 // datedTomorrow tells whether an invoice was found to be dated in the future, by
@@ -319,7 +321,7 @@ func (k *KSeF) FetchUPO(ctx context.Context, in flow.RecordNumberInput) (out flo
 	if in.Answer.SessionReference == "" {
 		return flow.UPO{Reason: "KSeF does not tell in which session the invoice was accepted"}, nil
 	}
-	upo, err := k.upo(ctx, client, in.Answer)
+	upo, err := k.upo(ctx, client, in.Answer, record.UPOLink)
 	if failure, is := ksef.AsError(err); is {
 		switch {
 		case in.Answer.Adopted && outOfReach(failure, triesOf(ctx)):
@@ -363,9 +365,17 @@ func outOfReach(e *ksef.Error, attempt int) bool {
 	return false
 }
 
-// upo downloads a confirmation: by the link of a fresh status answer, which
-// costs no quota and never leaves this function, else by the endpoint.
-func (k *KSeF) upo(ctx context.Context, client KSeFClient, answer flow.Transmitted) ([]byte, error) {
+// upo downloads a confirmation: by the link that came with KSeF's answer, which
+// costs no quota, else by that of a fresh status answer, which never leaves this
+// function, else by the endpoint.
+func (k *KSeF) upo(ctx context.Context, client KSeFClient, answer flow.Transmitted, link ksef.SecretURL) ([]byte, error) {
+	if link != "" {
+		upo, err := client.UPOByLink(ctx, link)
+		if err == nil {
+			return upo, nil
+		}
+		k.Logger.DebugContext(ctx, "the link to a confirmation does not lead to it; KSeF is asked", "ksefNumber", answer.KSeFNumber, "error", err)
+	}
 	if answer.InvoiceReference == "" {
 		return client.InvoiceUPOByNumber(ctx, answer.SessionReference, answer.KSeFNumber)
 	}
