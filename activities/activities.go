@@ -48,12 +48,15 @@ type TeamogyClient interface {
 	FindCompanyByNIP(ctx context.Context, nip string) (teamogy.CompanyMatch, error)
 	FindDocumentByKSeFNumber(ctx context.Context, ksefNumber string) (teamogy.Document, bool, error)
 	PreparePurchaseInvoice(teamogy.NewPurchaseInvoice) (teamogy.PreparedPurchase, error)
+	AwaitTurn(ctx context.Context) (held context.Context, give func(), err error)
 	MayCreate() error
 	CreatePrepared(ctx context.Context, p teamogy.PreparedPurchase, begun time.Time) (teamogy.Document, error)
 	AdoptPurchaseInvoice(ctx context.Context, documentID int64, ksefNumber string) (teamogy.Document, error)
 	RecallDoubt(ksefNumber string, since time.Time, above int64)
 	HighestID() int64
 	ListReadySalesInvoices(ctx context.Context, types []string, status string) ([]teamogy.ReadyInvoice, error)
+	ShowsXML() bool
+	ReadReadyXML(ctx context.Context, ids []int64, types []string, status string) (map[int64][]byte, error)
 	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)
 	PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error
 	Ping(context.Context) error
@@ -156,25 +159,10 @@ func dayInWarsaw(t time.Time) time.Time {
 func settingsOf(c *connection.Connection) flow.Settings {
 	s := flow.Settings{
 		TimeScale: c.TimeScale, Receive: c.Receive, ReceiveInterval: c.ReceiveInterval, ReceiveFrom: c.ReceiveFrom,
-		Send: c.Send, SendInterval: c.SendInterval,
+		Send: c.Send, SendInterval: c.SendInterval, OneByOne: c.OneByOne,
 	}
 	for _, subject := range c.ReceiveSubjects {
 		s.Subjects = append(s.Subjects, flow.SubjectType(subject))
 	}
 	return s
-}
-
-// limitsOf picks the limits that the workflows own.
-func limitsOf(l ksef.RateLimits) flow.Limits {
-	queries, downloads := l.Of(ksef.GroupInvoiceMetadata), l.Of(ksef.GroupInvoiceDownload)
-	opens, sends := l.Of(ksef.GroupOnlineSession), l.Of(ksef.GroupInvoiceSend)
-	exports, batches := l.Of(ksef.GroupInvoiceExport), l.Of(ksef.GroupBatchSession)
-	return flow.Limits{
-		QueriesPerMinute: queries.PerMinute, QueriesPerHour: queries.PerHour,
-		DownloadsPerMinute: downloads.PerMinute, DownloadsPerHour: downloads.PerHour,
-		OpensPerMinute: opens.PerMinute, OpensPerHour: opens.PerHour,
-		SendsPerMinute: sends.PerMinute, SendsPerHour: sends.PerHour,
-		ExportsPerMinute: exports.PerMinute, ExportsPerHour: exports.PerHour,
-		BatchesPerMinute: batches.PerMinute, BatchesPerHour: batches.PerHour,
-	}
 }

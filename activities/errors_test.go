@@ -245,7 +245,8 @@ func TestAsFailure_marksWaitingAsBenign(t *testing.T) {
 	for _, errorType := range flow.ErrorTypes {
 		var failure *temporal.ApplicationError
 		require.ErrorAs(t, asFailure(t.Context(), newProblem(errorType.Type, "x"), 1, 1), &failure)
-		benign := errorType.Type == flow.ErrKSeFQuota || errorType.Type == flow.ErrKSeFNotYet || errorType.Type == flow.ErrTeamogyQuota
+		benign := errorType.Type == flow.ErrKSeFQuota || errorType.Type == flow.ErrKSeFNotYet || errorType.Type == flow.ErrTeamogyQuota ||
+			errorType.Type == flow.ErrWorkerBusy
 		require.Equal(t, benign, failure.Category() == temporal.ApplicationErrorCategoryBenign, errorType.Type)
 	}
 }

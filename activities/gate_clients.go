@@ -442,6 +442,15 @@ func (t *gatedTeamogy) ListReadySalesInvoices(ctx context.Context, types []strin
 	})
 }
 
+func (t *gatedTeamogy) ReadReadyXML(ctx context.Context, ids []int64, types []string, status string) (map[int64][]byte, error) {
+	var found map[int64][]byte // also beside an error
+	_, err := through(ctx, t.visit, callListReady, t.ping, func(ctx context.Context) (_ struct{}, err error) {
+		found, err = t.TeamogyClient.ReadReadyXML(ctx, ids, types, status)
+		return struct{}{}, err
+	})
+	return found, err
+}
+
 func (t *gatedTeamogy) ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error) {
 	var info teamogy.DocumentInfo
 	xml, err := through(ctx, t.visit, callReadXML, t.ping, func(ctx context.Context) (xml []byte, err error) {

@@ -57,7 +57,7 @@ func (k *KSeF) Authenticate(ctx context.Context, in flow.ConnectionInput) (out f
 	if err != nil {
 		return out, err
 	}
-	out.Limits = limitsOf(limits)
+	out.Limits = limitsOf(limits, k.senders(c))
 	for _, w := range out.Warnings {
 		k.Logger.WarnContext(ctx, w, "connection", in.Connection)
 	}
@@ -75,7 +75,7 @@ func (k *KSeF) ReadPace(ctx context.Context, in flow.ConnectionInput) (out flow.
 	if err != nil {
 		return out, err
 	}
-	return flow.Pace{TimeScale: c.TimeScale, Limits: limitsOf(limits)}, nil
+	return flow.Pace{TimeScale: c.TimeScale, OneByOne: c.OneByOne, Limits: limitsOf(limits, k.senders(c))}, nil
 }
 
 // metadataPage is how many records one metadata query brings: KSeF's largest.
@@ -185,7 +185,7 @@ func (k *KSeF) askMetadata(ctx context.Context, client KSeFClient, in flow.Impor
 		subject = ksef.SubjectBuyer
 	}
 	from := number.AcceptedOn().AddDate(0, 0, -1)
-	page, err := client.QueryMetadata(ctx, ksef.MetadataQuery{
+	page, err := client.QueryMetadata(ksef.Spare(ctx), ksef.MetadataQuery{
 		SubjectType: subject, DateType: ksef.DatePermanentStorage, From: from, To: from.AddDate(0, 0, 90),
 		KSeFNumber: in.KSeFNumber, PageSize: 10,
 	})

@@ -31,6 +31,7 @@ const (
 	factBlocked      = "blocked"       // KSeF refused it for a missing permission
 	factNotProcessed = "not-processed" // KSeF cancelled it without processing
 	factWithdrawn    = "withdrawn"     // cancelled by a person before it was sent
+	factWriting      = "writing"       // about to write the number to the document, in one request
 	factWrittenBack  = "written-back"  // number or rejection stands on the document
 	factUPO          = "upo"           // the confirmation is in the archive
 )
@@ -108,6 +109,7 @@ type sentRecord struct {
 	Taken       []sessionFact
 	Ends        []ending
 	Withdrawn   []writtenFact
+	Writing     []writtenFact
 	WrittenBack []writtenFact
 	UPO         *flow.Ref
 }
@@ -185,6 +187,8 @@ func (r *sentRecord) fold(f archive.Fact) error {
 		r.Ends = append(r.Ends, e)
 	case factWithdrawn:
 		return appended(&r.Withdrawn, f.Data)
+	case factWriting:
+		return appended(&r.Writing, f.Data)
 	case factWrittenBack:
 		return appended(&r.WrittenBack, f.Data)
 	case factUPO:

@@ -59,7 +59,7 @@ func (s *Session) numberTaken(ctx context.Context, client KSeFClient, item flow.
 	theirs := original.xml
 	if theirs == nil {
 		var err error
-		if theirs, err = client.DownloadInvoice(ctx, status.OriginalKSeFNumber, ""); err != nil {
+		if theirs, err = client.DownloadInvoice(ksef.Spare(ctx), status.OriginalKSeFNumber, ""); err != nil {
 			return text // it would only have said more
 		}
 	}
@@ -134,7 +134,7 @@ func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.
 		}
 	}
 	from := number.AcceptedOn().AddDate(0, 0, -1)
-	page, err := client.QueryMetadata(ctx, ksef.MetadataQuery{
+	page, err := client.QueryMetadata(ksef.Spare(ctx), ksef.MetadataQuery{
 		SubjectType: ksef.SubjectSeller, DateType: ksef.DatePermanentStorage, From: from, To: from.AddDate(0, 0, 90),
 		KSeFNumber: status.OriginalKSeFNumber, PageSize: 10,
 	})
@@ -146,7 +146,7 @@ func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.
 			return originalInvoice{sha256: sha256, acquired: m.AcquisitionDate, mode: m.InvoicingMode}, nil
 		}
 	}
-	xml, err := client.DownloadInvoice(ctx, status.OriginalKSeFNumber, "")
+	xml, err := client.DownloadInvoice(ksef.Spare(ctx), status.OriginalKSeFNumber, "")
 	if failure, is := ksef.AsError(err); is && (failure.Kind == ksef.KindNotYet || failure.Has(ksef.CodeInvoiceNotFound)) {
 		return originalInvoice{}, notListedYet(status)
 	}

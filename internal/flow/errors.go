@@ -56,6 +56,7 @@ const (
 	ErrTeamogyNotSaved       = "TeamogyNotSaved"
 	ErrArchiveUnavailable    = "ArchiveUnavailable"
 	ErrTemporalBusy          = "TemporalUnavailable"
+	ErrWorkerBusy            = "WorkerBusy"
 	ErrUnexpected            = "Unexpected"
 )
 
@@ -108,6 +109,7 @@ var ErrorTypes = []ErrorType{
 	{ErrTeamogyNotSaved, Transient, "Teamogy answered well but what was read back is not what was written.", "Nothing: it is tried again. If it lasts, check the property names in the field map."},
 	{ErrArchiveUnavailable, Transient, "The archive cannot be read or written.", "Check disk space and rights of ARCHIVE_URL; it is tried again."},
 	{ErrTemporalBusy, Transient, "Temporal did not accept a start or an answer.", "Nothing: it is tried again."},
+	{ErrWorkerBusy, Transient, "The worker has so much of this connection under way that the rest waits, so that others get on.", "Nothing: it goes on by itself. If it lasts, see why KSeF or Teamogy is slow, or start another worker."},
 	{ErrUnexpected, Transient, "Something that the program does not know.", "Nothing: it is tried again. If it lasts, report the message."},
 }
 

@@ -26,6 +26,9 @@ type Settings struct {
 	Subjects        []string      `json:"subjects"` // Subject1, Subject2, Subject3, SubjectAuthorized
 	Send            bool          `json:"send"`
 	SendInterval    time.Duration `json:"sendInterval"`
+	// OneByOne is how many received invoices at most are fetched one by one and not
+	// as a package; 0: the workflow's own number.
+	OneByOne int `json:"oneByOne,omitempty"`
 }
 
 // Limits are KSeF's request limits that the long-running workflows own, as

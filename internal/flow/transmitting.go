@@ -119,6 +119,9 @@ func (in SessionInput) Count() int {
 type Pace struct {
 	TimeScale float64 `json:"timeScale"`
 	Limits    Limits  `json:"limits"`
+	// OneByOne is how many invoices at most go by an online session and not as a
+	// package; 0: the workflow's own number.
+	OneByOne int `json:"oneByOne,omitempty"`
 }
 
 // BuildInput asks to prepare a session.

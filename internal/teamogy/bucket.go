@@ -65,8 +65,10 @@ func priorityOf(ctx context.Context) Priority {
 // window of a minute, wherever it begins and however long requests travel, holds more than the quota at the server:
 // the burst is within the quota, not on top of it.
 //
-// The waiting call with the highest priority goes first, calls of one priority in their order. Low and Normal calls
-// also leave some of the burst untouched, so that a High call finds a token at once.
+// The waiting call with the highest priority goes first. Those of one priority go by turns among their owners (the
+// clients of a host, one for each connection), and those of one owner in their order: who has thousands of calls to make
+// delays another owner's single call by a turn of each owner and no more. Low and Normal calls also leave some of the
+// burst untouched, so that a High call finds a token at once.
 type Bucket struct {
 	now func() time.Time
 	arm func(time.Duration)
@@ -82,7 +84,16 @@ type Bucket struct {
 	blockedUntil time.Time
 	queue        waiters
 	arrivals     uint64
+	rounds       map[ownedPriority]uint64 // the latest round that an owner has a call in
+	round        map[Priority]uint64      // the round of the call that went last
+	appointed    map[any]time.Time        // when the last caller of an owner was told to come again
 	timer        *time.Timer
+}
+
+// ownedPriority is an owner's place among the calls of one priority.
+type ownedPriority struct {
+	owner    any
+	priority Priority
 }
 
 // NewBucket makes a full bucket for perMinute requests a minute; 0 or less means DefaultRequestsPerMinute. A nil now
@@ -105,6 +116,9 @@ func NewScaledBucket(perMinute int, timeScale float64, now func() time.Time) *Bu
 		window:    scaled(time.Minute, timeScale),
 		burst:     float64(max(1, perMinute/10)),
 		filled:    now(),
+		rounds:    map[ownedPriority]uint64{},
+		round:     map[Priority]uint64{},
+		appointed: map[any]time.Time{},
 	}
 	b.tokens = b.burst
 	b.arm = b.wakeIn
@@ -123,11 +137,11 @@ func scaled(d time.Duration, timeScale float64) time.Duration {
 // foreseen, when the call would have to wait longer than 20 s or than its context's deadline allows (of which it
 // leaves up to 5 s for the request itself), and of Kind Network when ctx is cancelled.
 func (b *Bucket) Wait(ctx context.Context, p Priority) error {
-	done, err := b.acquire(ctx, p)
+	g, err := b.acquire(ctx, p, nil)
 	if err != nil {
 		return err
 	}
-	done()
+	g.answered()
 	return nil
 }
 
@@ -196,8 +210,28 @@ func (b *Bucket) waitFor(now time.Time, p Priority, ahead int) time.Duration {
 	return wait
 }
 
-// acquire is Wait for a call whose end is known: done must be called once it has its answer.
-func (b *Bucket) acquire(ctx context.Context, p Priority) (done func(), err error) {
+// grant is the right to make one request. It must be ended by one of its methods.
+type grant struct{ bucket *Bucket }
+
+// answered ends it after the request, once its answer is here.
+func (g *grant) answered() { g.bucket.answer() }
+
+// unused ends it without a request.
+func (g *grant) unused() {
+	g.bucket.mu.Lock()
+	defer g.bucket.mu.Unlock()
+	g.bucket.takeBack()
+}
+
+// takeBack gives a token back that was never used.
+func (b *Bucket) takeBack() {
+	b.inFlight--
+	b.tokens = min(b.burst, b.tokens+1)
+	b.pump()
+}
+
+// acquire is Wait for a call of an owner whose end is known.
+func (b *Bucket) acquire(ctx context.Context, p Priority, owner any) (*grant, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, waitCancelled(err)
 	}
@@ -205,11 +239,12 @@ func (b *Bucket) acquire(ctx context.Context, p Priority) (done func(), err erro
 	now := b.now()
 	b.advance(now)
 	limit := waitingLimit(ctx, now)
-	if foreseen := b.waitFor(now, p, b.queue.ahead(p)); foreseen > limit {
+	if foreseen := b.waitFor(now, p, b.queue.ahead(p, b.nextRound(p, owner))); foreseen > limit {
+		foreseen = b.appoint(now, owner, foreseen)
 		b.mu.Unlock()
 		return nil, quotaLocal(foreseen)
 	}
-	w := b.enqueue(p)
+	w := b.enqueue(p, owner)
 	b.pump()
 	b.mu.Unlock()
 
@@ -217,7 +252,7 @@ func (b *Bucket) acquire(ctx context.Context, p Priority) (done func(), err erro
 	defer timer.Stop()
 	select {
 	case <-w.ready:
-		return b.answer, nil
+		return &grant{b}, nil
 	case <-timer.C:
 	case <-ctx.Done():
 	}
@@ -227,11 +262,9 @@ func (b *Bucket) acquire(ctx context.Context, p Priority) (done func(), err erro
 	cancelled := ctx.Err()
 	switch {
 	case w.granted() && cancelled == nil:
-		return b.answer, nil
+		return &grant{b}, nil
 	case w.granted():
-		b.inFlight-- // never used
-		b.tokens = min(b.burst, b.tokens+1)
-		b.pump()
+		b.takeBack()
 	default:
 		heap.Remove(&b.queue, w.index)
 	}
@@ -240,7 +273,24 @@ func (b *Bucket) acquire(ctx context.Context, p Priority) (done func(), err erro
 	}
 	now = b.now()
 	b.advance(now)
-	return nil, quotaLocal(max(time.Millisecond, b.waitFor(now, p, b.queue.ahead(p))))
+	return nil, quotaLocal(max(time.Millisecond, b.waitFor(now, p, b.queue.ahead(p, w.round))))
+}
+
+// appoint tells a call that is refused at once when to come again. Of one owner's calls each is told a later time, as
+// fast as the bucket refills: hundreds that come again at the same moment would be refused again. What would be more
+// than two minutes ahead begins anew, since those before may not come.
+func (b *Bucket) appoint(now time.Time, owner any, foreseen time.Duration) time.Duration {
+	next := now.Add(foreseen)
+	if after := b.appointed[owner].Add(time.Duration(float64(b.window) / b.perWindow())); after.After(next) && after.Sub(now) <= 2*b.window {
+		next = after
+	}
+	for o, at := range b.appointed {
+		if at.Before(now) {
+			delete(b.appointed, o)
+		}
+	}
+	b.appointed[owner] = next
+	return next.Sub(now)
 }
 
 // waitingLimit is how long a call with this context may wait for its turn.
@@ -262,9 +312,21 @@ func (b *Bucket) answer() {
 	b.pump()
 }
 
-func (b *Bucket) enqueue(p Priority) *waiter {
+// nextRound is the round that an owner's next call goes in: the present one, or the one after its latest.
+func (b *Bucket) nextRound(p Priority, owner any) uint64 {
+	if latest, waits := b.rounds[ownedPriority{owner, p}]; waits {
+		return max(b.round[p], latest+1)
+	}
+	return b.round[p]
+}
+
+func (b *Bucket) enqueue(p Priority, owner any) *waiter {
+	if len(b.queue) == 0 {
+		clear(b.rounds)
+	}
 	b.arrivals++
-	w := &waiter{priority: p, arrival: b.arrivals, ready: make(chan struct{})}
+	w := &waiter{priority: p, round: b.nextRound(p, owner), arrival: b.arrivals, ready: make(chan struct{})}
+	b.rounds[ownedPriority{owner, p}] = w.round
 	heap.Push(&b.queue, w)
 	return w
 }
@@ -281,6 +343,7 @@ func (b *Bucket) pump() {
 		w := heap.Pop(&b.queue).(*waiter)
 		b.tokens--
 		b.inFlight++
+		b.round[w.priority] = w.round
 		close(w.ready)
 	}
 }
@@ -311,6 +374,7 @@ func waitCancelled(cause error) *Error {
 // waiter is a call in the queue.
 type waiter struct {
 	priority Priority
+	round    uint64
 	arrival  uint64
 	index    int
 	ready    chan struct{} // closed when granted
@@ -325,13 +389,14 @@ func (w *waiter) granted() bool {
 	}
 }
 
-// waiters is a heap: the most urgent first, then the earliest.
+// waiters is a heap: the most urgent first, then those of the earliest round, then the earliest.
 type waiters []*waiter
 
-func (q waiters) ahead(p Priority) int {
+// ahead counts the calls that go before one that comes now.
+func (q waiters) ahead(p Priority, round uint64) int {
 	n := 0
 	for _, w := range q {
-		if w.priority <= p {
+		if w.priority < p || w.priority == p && w.round <= round {
 			n++
 		}
 	}
@@ -345,6 +410,9 @@ func (q waiters) Len() int { return len(q) }
 func (q waiters) Less(i, j int) bool {
 	if q[i].priority != q[j].priority {
 		return q[i].priority < q[j].priority
+	}
+	if q[i].round != q[j].round {
+		return q[i].round < q[j].round
 	}
 	return q[i].arrival < q[j].arrival
 }

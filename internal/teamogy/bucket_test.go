@@ -41,7 +41,7 @@ func TestBucket_keepsTheQuotaInEveryMinute(t *testing.T) {
 			switch rapid.IntRange(0, 9).Draw(t, "step") {
 			case 0, 1, 2, 3, 4:
 				b.mu.Lock()
-				calls = append(calls, &call{w: b.enqueue(Priority(rapid.IntRange(1, 3).Draw(t, "priority")))})
+				calls = append(calls, &call{w: b.enqueue(Priority(rapid.IntRange(1, 3).Draw(t, "priority")), nil)})
 				b.pump()
 				b.mu.Unlock()
 			case 5, 6:
@@ -96,7 +96,7 @@ func TestBucket_neverLetsALessUrgentCallPassAMoreUrgentOne(t *testing.T) {
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			if rapid.Bool().Draw(t, "arrive") {
 				b.mu.Lock()
-				waiting = append(waiting, b.enqueue(Priority(rapid.IntRange(1, 3).Draw(t, "priority"))))
+				waiting = append(waiting, b.enqueue(Priority(rapid.IntRange(1, 3).Draw(t, "priority")), nil))
 				b.pump()
 				b.mu.Unlock()
 			} else {

@@ -71,8 +71,10 @@ type Client struct {
 	companies companyCache
 	columns   columnKnowledge
 	received  receivedIndex
+	looks     numberLooks
 	creates   createTurn
 	patching  patchKnowledge
+	sales     salesRows
 	rowsTaken atomic.Int64 // rows of a page, where Teamogy refuses FieldMap.PageSize
 }
 
@@ -120,6 +122,9 @@ func New(o Options) (*Client, error) {
 		attachments: o.Fields.attachmentName(),
 		companies:   newCompanyCache(),
 		received:    newReceivedIndex(),
+		patching:    patchKnowledge{single: writtenOnce{proof: newTurn()}},
+		sales:       salesRows{states: newGathering[int64, salesState]()},
+		looks:       numberLooks{together: newGathering[string, numberAnswer]()},
 	}
 	c.http = c.guarded(o.HTTP)
 	return c, nil

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -28,7 +27,8 @@ const (
 //  1. Documents that this client created are remembered and read by id: no view can hide them.
 //  2. The purchase invoices' view, filtered by the property. Rows found are checked by their property and then by
 //     reading the document itself. Finding nothing counts only once the filter has been seen to find a number that
-//     exists: whether Teamogy honours, ignores or refuses such filters is not documented.
+//     exists: whether Teamogy honours, ignores or refuses such filters is not documented. Looks that are made at the
+//     same time share a request, where that is proven to work (see lookTogether).
 //  3. The whole view, read once into an index and then brought up to date at each look by the rows with a higher id
 //     (filtering by id is documented). More rows than FieldMap.ScanLimit are a NotSearchable error.
 //
@@ -76,13 +76,32 @@ func (c *Client) FindDocumentByKSeFNumber(ctx context.Context, ksefNumber string
 
 // findInView looks in the purchase invoices' view: filtered, or all of it.
 func (c *Client) findInView(ctx context.Context, operation, ksefNumber string, began time.Time) (Document, bool, error) {
-	if c.filters() && c.received.filterUsable(began) {
-		d, found, err := c.findByFilter(ctx, operation, ksefNumber)
+	if c.filters() && c.received.filterUsable(began) && c.received.filterProven() {
+		d, found, err := c.findFiltered(ctx, operation, ksefNumber)
 		if err != nil || found || c.received.filterProven() {
 			return d, found, err
 		}
 	}
 	return c.findInIndex(ctx, operation, ksefNumber)
+}
+
+// findFiltered looks with a filter that is proven: together with others, or alone where that does not tell.
+func (c *Client) findFiltered(ctx context.Context, operation, ksefNumber string) (Document, bool, error) {
+	switch c.looks.way(c.now()) {
+	case lookTogether:
+		answer, err := c.lookTogether(ctx, operation, ksefNumber)
+		switch {
+		case err != nil:
+			return Document{}, false, err
+		case answer.told:
+			return c.confirm(ctx, ksefNumber, answer.ids)
+		}
+	case lookUnproven:
+		if c.received.indexStands() { // it costs no more, and shows numbers to prove the other way with
+			return c.findInIndex(ctx, operation, ksefNumber)
+		}
+	}
+	return c.findByFilter(ctx, operation, ksefNumber)
 }
 
 // filters tells whether the field map lets the view be filtered by a property.
@@ -103,7 +122,7 @@ func (c *Client) receivedQuery() viewQuery {
 func (c *Client) findByFilter(ctx context.Context, operation, ksefNumber string) (Document, bool, error) {
 	q := c.receivedQuery()
 	q.pageSize = min(filterRows, c.pageSize())
-	q.filter = strings.NewReplacer("{key}", c.fields.Properties.KSeFNumber.Key, "{value}", ksefNumber).Replace(c.fields.PropertyFilter)
+	q.filter = c.numberFilter(ksefNumber)
 	page, err := c.readPage(ctx, operation, q)
 	if e, ok := AsError(err); ok && (e.refused() || e.Status == 500 || e.Status == 501) {
 		c.distrustFilter(ctx, "it is refused", e.Status)
@@ -124,6 +143,7 @@ func (c *Client) findByFilter(ctx context.Context, operation, ksefNumber string)
 		switch number := c.propertyText(row, c.fields.Properties.KSeFNumber); {
 		case number == ksefNumber:
 			matching = append(matching, id)
+			c.looks.exists(number)
 		case !shown && len(page.rows) <= 3: // the view shows no properties, perhaps: the document decides
 			matching = append(matching, id)
 			unshown++
@@ -184,14 +204,26 @@ func (c *Client) findInIndex(ctx context.Context, operation, ksefNumber string) 
 		return Document{}, false, err
 	}
 	defer x.turn.give()
+	if !x.scan.complete && c.filters() && x.filterUsable(c.now()) {
+		// Finding it proves the filter. While the filter is not proven, finding nothing leads on.
+		d, found, err := c.findByFilter(ctx, operation, ksefNumber)
+		if err != nil || found || x.filterProven() {
+			return d, found, err
+		}
+	}
 	if d, ok := x.doubtOf(ksefNumber); ok && !c.now().Before(d.since.Add(c.DoubtFor())) && x.scan.readAt.Before(d.since.Add(c.DoubtFor())) {
 		x.scan.complete, x.scan.offset = false, 0 // a lost create may have become visible below the newest ids
 		arrived = x.refreshesBegun()
 	}
 	if !x.refreshedSince(arrived) {
-		if err := c.refreshIndex(ctx, operation); err != nil {
+		spared, err := c.refreshIndex(ctx, operation)
+		if err != nil {
 			return Document{}, false, err
 		}
+		if spared {
+			return c.findByFilter(ctx, operation, ksefNumber)
+		}
+		x.indexComplete()
 	}
 	if ids := x.scan.byNumber[ksefNumber]; len(ids) > 0 {
 		d, found, err := c.confirm(ctx, ksefNumber, slices.Clone(ids))
@@ -209,9 +241,27 @@ func (c *Client) findInIndex(ctx context.Context, operation, ksefNumber string) 
 	return Document{}, false, nil
 }
 
+// filterWorks finds out, with a number that the first rows of the view show, whether the filter finds what exists. If
+// so, the rest of the view need not be read.
+func (c *Client) filterWorks(ctx context.Context, operation string) (bool, error) {
+	x := &c.received
+	if !c.filters() || !x.filterUsable(c.now()) || x.scan.known == "" {
+		return false, nil
+	}
+	if _, err := literal(operation, x.scan.known); err != nil {
+		return false, nil //nolint:nilerr // it is somebody's own text
+	}
+	_, found, err := c.findByFilter(ctx, operation, x.scan.known)
+	if err == nil && !found {
+		c.distrustFilter(ctx, "it does not find a number that exists", 200)
+	}
+	return x.filterProven(), err
+}
+
 // refreshIndex reads what is new in the view, or all of it when the index is incomplete or old. A full reading that
-// is cut short (quota, time-out) goes on where it stopped.
-func (c *Client) refreshIndex(ctx context.Context, operation string) error {
+// is cut short (quota, time-out) goes on where it stopped. It is spared where the first page of several shows that the
+// view can be filtered.
+func (c *Client) refreshIndex(ctx context.Context, operation string) (spared bool, err error) {
 	x := &c.received
 	sequence := x.beginRefresh()
 	s := &x.scan
@@ -220,26 +270,25 @@ func (c *Client) refreshIndex(ctx context.Context, operation string) error {
 	}
 	pages := 0
 	if !s.complete {
-		var err error
-		if pages, err = c.readAll(ctx, operation); err != nil {
-			return err
+		if pages, spared, err = c.readAll(ctx, operation); err != nil || spared {
+			return spared, err
 		}
 	}
 	// Rows that came while more than one page was read may have slipped in before the page at hand.
 	if pages != 1 {
 		if err := c.readNewer(ctx, operation); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := c.checkIndex(ctx, operation); err != nil {
-		return err
+		return false, err
 	}
 	x.endRefresh(sequence)
-	return nil
+	return false, nil
 }
 
 // readAll reads the view from where the last reading stopped; pages is 1 when one page from its beginning was all.
-func (c *Client) readAll(ctx context.Context, operation string) (pages int, err error) {
+func (c *Client) readAll(ctx context.Context, operation string) (pages int, spared bool, err error) {
 	s := &c.received.scan
 	if s.offset > 0 {
 		pages = 1
@@ -251,21 +300,27 @@ func (c *Client) readAll(ctx context.Context, operation string) (pages int, err 
 		q.offset = s.offset
 		page, err := c.readPage(ctx, operation, q)
 		if err != nil {
-			return pages, err
+			return pages, false, err
 		}
 		pages++
 		if err := c.indexRows(operation, page.rows); err != nil {
-			return pages, err
+			return pages, false, err
 		}
 		if page.next < 0 {
 			s.complete, s.offset = true, 0
-			return pages, nil
+			return pages, false, nil
 		}
 		if page.next >= c.fields.ScanLimit {
 			s.offset = 0
-			return pages, c.tooManyRows(operation, q.view)
+			return pages, false, c.tooManyRows(operation, q.view)
 		}
 		s.offset = page.following(q.offset)
+		if pages == 1 {
+			if spared, err := c.filterWorks(ctx, operation); err != nil || spared {
+				s.offset = 0
+				return pages, spared, err
+			}
+		}
 	}
 }
 
@@ -315,6 +370,7 @@ func (c *Client) indexRows(operation string, rows []object) error {
 			s.suspect = 0
 		}
 		s.known = number
+		c.looks.exists(number)
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type receivedIndex struct {
 	proven       bool             // the property filter was seen to find
 	distrusted   time.Time        // until when the property filter is not tried
 	begun, ended uint64           // refreshes of scan
+	stands       bool             // the whole view was read into scan once
 }
 
 // receivedScan is the index of the whole view. KSeF numbers of several documents are kept too.
@@ -127,6 +128,19 @@ func (x *receivedIndex) distrustFilter(until time.Time) {
 	defer x.mu.Unlock()
 	x.proven = false
 	x.distrusted = until
+}
+
+// indexComplete notes that scan has the whole view; later looks read only what is new.
+func (x *receivedIndex) indexComplete() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.stands = true
+}
+
+func (x *receivedIndex) indexStands() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.stands
 }
 
 // refreshesBegun, beginRefresh, endRefresh and refreshedSince let callers that waited for their turn use a refresh

@@ -69,6 +69,11 @@ func (c *Client) get(ctx context.Context, operation, name string, query []parame
 	return c.send(ctx, operation, http.MethodGet, c.endpoint(name, query), nil)
 }
 
+// getLate is get for a query that is made up only when the request's turn has come.
+func (c *Client) getLate(ctx context.Context, operation, name string, query func() []parameter) ([]byte, error) {
+	return c.sendAs(ctx, operation, http.MethodGet, func() *url.URL { return c.endpoint(name, query()) }, nil, c.authorize)
+}
+
 // write sends a POST or PATCH. documentStatus is the status that it sets, for the error when Teamogy refuses it.
 func (c *Client) write(ctx context.Context, operation, method, name string, query []parameter, body any, documentStatus string) ([]byte, error) {
 	answer, err := c.send(ctx, operation, method, c.endpoint(name, query), encode(body))
@@ -105,19 +110,16 @@ func notAfter(ctx context.Context, until time.Time) context.Context {
 
 // send makes one request with the API key, within the quota, and judges the answer.
 func (c *Client) send(ctx context.Context, operation, method string, u *url.URL, body []byte) ([]byte, error) {
-	return c.sendAs(ctx, operation, method, u, body, c.authorize)
+	return c.sendAs(ctx, operation, method, func() *url.URL { return u }, body, c.authorize)
 }
 
-// sendAs is send with another Authorization, or with none.
-func (c *Client) sendAs(ctx context.Context, operation, method string, u *url.URL, body []byte, authorization string) ([]byte, error) {
-	done, err := c.bucket.acquire(ctx, priorityOf(ctx))
+// sendAs is send with another Authorization, or with none. The URL is asked for when the request's turn has come.
+func (c *Client) sendAs(ctx context.Context, operation, method string, address func() *url.URL, body []byte, authorization string) ([]byte, error) {
+	g, err := c.takeTurn(ctx, operation)
 	if err != nil {
-		if e, ok := AsError(err); ok {
-			e.Operation = operation
-		}
 		return nil, err
 	}
-	defer done()
+	defer g.answered()
 	// By either clock: the monotonic one stands still while the machine is suspended.
 	if until, ok := ctx.Value(notAfterKey{}).(time.Time); ok && (c.now().After(until) || c.now().Round(0).After(until)) {
 		return nil, &Error{
@@ -126,6 +128,7 @@ func (c *Client) sendAs(ctx context.Context, operation, method string, u *url.UR
 		}
 	}
 
+	u := address()
 	var content io.Reader
 	if body != nil {
 		content = bytes.NewReader(body)

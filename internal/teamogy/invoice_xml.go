@@ -104,7 +104,7 @@ func (c *Client) attachedXML(ctx context.Context, operation string, d Document) 
 	}
 	xml, err := c.send(ctx, operation, http.MethodGet, links[0], nil)
 	if isRefused(err) { // a link that is signed by itself may not bear a key besides
-		if bare, failure := c.sendAs(ctx, operation, http.MethodGet, links[0], nil, ""); failure == nil {
+		if bare, failure := c.sendAs(ctx, operation, http.MethodGet, func() *url.URL { return links[0] }, nil, ""); failure == nil {
 			xml, err = bare, nil
 		}
 	}

@@ -18,6 +18,8 @@ type viewQuery struct {
 	filter     string
 	offset     int
 	pageSize   int // 0 means FieldMap.PageSize, or less where Teamogy refuses so many
+	// late, if not nil, fills in filter and pageSize when the request's turn has come.
+	late func(*viewQuery)
 }
 
 // viewPage is one page of a view.
@@ -79,15 +81,13 @@ func (c *Client) smallerPage(ctx context.Context, size int) {
 
 // readRows makes one request for at most so many rows.
 func (c *Client) readRows(ctx context.Context, operation string, q viewQuery, size int) (viewPage, error) {
-	query := []parameter{{c.fields.Query.Columns, strings.Join(q.columns, ",")}}
-	if len(q.properties) > 0 {
-		query = append(query, parameter{c.fields.Query.Properties, strings.Join(q.properties, ",")})
-	}
-	if q.filter != "" {
-		query = append(query, parameter{c.fields.Query.Filter, q.filter})
-	}
-	query = append(query, parameter{c.fields.Query.Limit, strconv.Itoa(size)}, parameter{c.fields.Query.Offset, strconv.Itoa(q.offset)})
-	answer, err := c.get(ctx, operation, "views/"+q.view, query)
+	answer, err := c.getLate(ctx, operation, "views/"+q.view, func() []parameter {
+		if q.late != nil {
+			q.late(&q)
+			size = q.pageSize
+		}
+		return c.parameters(q, size)
+	})
 	if e, ok := AsError(err); ok && e.Kind == NotFound {
 		e.Detail = fmt.Sprintf("there is no view %s in this unit: correct views in the field map", q.view)
 	}
@@ -102,6 +102,18 @@ func (c *Client) readRows(ctx context.Context, operation string, q viewQuery, si
 		return viewPage{}, badAnswer(operation, "the page at offset %d names %d as the next, so it would never end", q.offset, page.next)
 	}
 	return page, nil
+}
+
+// parameters are those of a request for at most so many rows.
+func (c *Client) parameters(q viewQuery, size int) []parameter {
+	query := []parameter{{c.fields.Query.Columns, strings.Join(q.columns, ",")}}
+	if len(q.properties) > 0 {
+		query = append(query, parameter{c.fields.Query.Properties, strings.Join(q.properties, ",")})
+	}
+	if q.filter != "" {
+		query = append(query, parameter{c.fields.Query.Filter, q.filter})
+	}
+	return append(query, parameter{c.fields.Query.Limit, strconv.Itoa(size)}, parameter{c.fields.Query.Offset, strconv.Itoa(q.offset)})
 }
 
 // page reads a view's envelope. A bare array is taken for a single page.

@@ -1,0 +1,146 @@
+package teamogy
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// gathering lets many questions of one kind share a request. One request is made at a time; what is asked while it
+// travels, or while the next one waits for its turn within the quota, goes with the next one. So a question is always
+// answered by a request that began after it was asked.
+type gathering[K comparable, A any] struct {
+	turn turn // held by the caller who makes the request
+
+	mu      sync.Mutex
+	waiting []*question[K, A]
+}
+
+// question is what one or more callers ask alike.
+type question[K comparable, A any] struct {
+	key     K
+	callers int
+	done    chan struct{} // closed when answered
+	answer  A
+	err     error
+}
+
+// fetcher makes the request. take gives the keys to ask about, at most so many, and must be called when the request's
+// turn has come. What the answers lack is answered with a zero A.
+type fetcher[K comparable, A any] func(ctx context.Context, take func(most int) []K) (map[K]A, error)
+
+func newGathering[K comparable, A any]() *gathering[K, A] {
+	return &gathering[K, A]{turn: newTurn()}
+}
+
+// ask asks together with others. The request is made in the context of one of them; if it fails because that one is
+// cancelled, the others go on without it.
+func (g *gathering[K, A]) ask(ctx context.Context, key K, fetch fetcher[K, A]) (A, error) {
+	q := g.join(key)
+	defer g.leave(q)
+	for {
+		select {
+		case <-q.done:
+			return q.answer, forCaller(q.err)
+		default:
+		}
+		select {
+		case <-q.done:
+		case g.turn <- struct{}{}:
+			if answered, err := g.lead(ctx, q, fetch); !answered {
+				var none A
+				return none, err
+			}
+		case <-ctx.Done():
+			var none A
+			return none, waitCancelled(ctx.Err())
+		}
+	}
+}
+
+func (g *gathering[K, A]) join(key K) *question[K, A] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.IndexFunc(g.waiting, func(q *question[K, A]) bool { return q.key == key })
+	if i < 0 {
+		i = len(g.waiting)
+		g.waiting = append(g.waiting, &question[K, A]{key: key, done: make(chan struct{})})
+	}
+	g.waiting[i].callers++
+	return g.waiting[i]
+}
+
+func (g *gathering[K, A]) leave(q *question[K, A]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if q.callers--; q.callers == 0 {
+		g.waiting = slices.DeleteFunc(g.waiting, func(w *question[K, A]) bool { return w == q })
+	}
+}
+
+// lead makes a request for a question and for others that wait, and tells whether the question was answered. If not,
+// no request was made, or it ended with ctx, and the error is this caller's alone.
+func (g *gathering[K, A]) lead(ctx context.Context, q *question[K, A], fetch fetcher[K, A]) (bool, error) {
+	defer g.turn.give()
+	select {
+	case <-q.done:
+		return true, nil
+	default:
+	}
+	var taken []*question[K, A]
+	answers, err := fetch(ctx, func(most int) []K {
+		taken = g.takeOut(q, most)
+		keys := make([]K, len(taken))
+		for i, t := range taken {
+			keys[i] = t.key
+		}
+		return keys
+	})
+	if len(taken) == 0 {
+		return false, err
+	}
+	if err != nil && ctx.Err() != nil {
+		g.putBack(taken)
+		return false, err
+	}
+	for _, t := range taken {
+		t.answer, t.err = answers[t.key], err
+		close(t.done)
+	}
+	return true, nil
+}
+
+// takeOut takes a question and those that wait longest out of the queue.
+func (g *gathering[K, A]) takeOut(first *question[K, A], most int) []*question[K, A] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	taken := []*question[K, A]{first}
+	g.waiting = slices.DeleteFunc(g.waiting, func(q *question[K, A]) bool {
+		if q == first {
+			return true
+		}
+		if len(taken) < most {
+			taken = append(taken, q)
+			return true
+		}
+		return false
+	})
+	return taken
+}
+
+// putBack lets questions wait again, apart from those that nobody asks any more.
+func (g *gathering[K, A]) putBack(taken []*question[K, A]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	taken = slices.DeleteFunc(taken, func(q *question[K, A]) bool { return q.callers == 0 })
+	g.waiting = append(taken, g.waiting...)
+}
+
+// forCaller is an error of a shared request as one caller's own, which may be changed.
+func forCaller(err error) error {
+	if e, ok := AsError(err); ok {
+		own := *e
+		return &own
+	}
+	return err
+}
