@@ -8,6 +8,8 @@ DEMO_TIMEOUT ?=
 FUZZTIME ?= 10s
 SEED ?=
 RECORD_AS ?=
+BENCH ?= .
+INVOICES_EACH_WAY ?= 1000
 
 # Official contracts and samples of KSeF, which tests read where they are present.
 KSEF_REFERENCE ?= ../shared/ksef
@@ -38,6 +40,9 @@ help: ## list the targets
 	@echo 'make demo ONCE=1                        ends by itself, exit 0 if every invoice arrived'
 	@echo 'make demo ONCE=1 INVOICES=directory     with the FA(3) files of that directory'
 	@echo 'make demo DEMO_TIMEOUT=10m              when ONCE=1 gives up'
+	@echo 'make bench BENCH=Quota                  one group: Quota (35 min), Throughput (10), Growth (40),'
+	@echo '                                        ExportMemory (2), TeamogyCalls (2), Many (3), others (5)'
+	@echo 'make bench BENCH=Growth BENCH_LONG=1    with 100,000 invoices: some hours and 10 GB of memory'
 	@echo 'make fuzz FUZZTIME=5m                   longer for each target'
 	@echo 'make reliability SEED=7                 other moments; UPDATE_DOCS=1 writes the table'
 
@@ -81,17 +86,13 @@ simulators: bin/starter ## both simulators: KSeF on 127.0.0.1:8081/v2, Teamogy o
 	@exec bin/starter simulate
 
 .PHONY: bench
-bench: $(cli) ## benchmarks, one "name: value unit" line each
-	@mkdir -p bin
-	@echo 'This takes about three minutes; the whole output goes to bin/bench.txt.' >&2
-	@go test -timeout 60m -run '^$$' -bench . ./... >bin/bench.txt 2>&1 || { cat bin/bench.txt; exit 1; }
-	@awk 'BEGIN { of["MB/s"] = ".throughput"; of["B/op"] = ".memory"; of["allocs/op"] = ".allocations" } \
-		/^Benchmark/ && NF >= 4 { \
-		name = $$1; sub(/^Benchmark/, "", name); sub(/-[0-9]+$$/, "", name); \
-		for (i = 3; i < NF; i += 2) { \
-			unit = $$(i + 1); what = of[unit]; \
-			if (split(unit, part, ":") == 2) { what = "." part[1]; unit = part[2] } \
-			printf "%s%s: %s %s\n", name, what, $$i, unit } }' bin/bench.txt
+bench: $(cli) ## benchmarks, one "name: value unit" line each (docs/performance.md)
+	@echo 'This takes about an hour and a half on two cores; BENCH=name chooses, the whole output goes to bin/bench.txt.' >&2
+	@tools/bench.sh '$(BENCH)'
+
+.PHONY: volume
+volume: $(cli) ## 1,000 invoices each way under production limits on a scaled clock, each exactly once
+	VOLUME='$(INVOICES_EACH_WAY)' go test -count=1 -timeout 20m -v -run '^TestVolume' ./internal/integration
 
 .PHONY: fuzz
 fuzz: ## throw inputs at everything that reads what others wrote, FUZZTIME (10s) for each target

@@ -27,6 +27,7 @@ type Clients struct {
 	now     func() time.Time
 	logger  *slog.Logger
 	buckets teamogy.Buckets
+	quotas  quotas
 
 	mu   sync.Mutex
 	made map[string]*clientPair
@@ -168,9 +169,10 @@ func bindingOf(c *connection.Connection) archive.Binding {
 }
 
 func (c *Clients) makeKSeF(s *connection.Connection, credentials ksef.Credentials) (*ksef.Client, error) {
+	own, public := c.quotas.of(c, s)
 	return ksef.New(ksef.Options{
 		BaseURL: ksefAddress(s), NIP: s.NIP, Credentials: credentials, Now: c.now, TimeScale: s.TimeScale,
-		BeforePost: mayAct, Logger: c.logger.With("connection", s.Name),
+		Quota: own, PublicQuota: public, BeforePost: mayAct, Logger: c.logger.With("connection", s.Name),
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 
 // The first parts of the keys that this package makes. PutNamed keeps out of them.
 var ownRoots = map[string]bool{
-	"documents": true, "lists": true, "records": true, "index": true, "bindings": true, "receivers": true, "gates": true, "check": true,
+	"documents": true, "lists": true, "records": true, "index": true, "bindings": true, "receivers": true, "gates": true, "quota": true, "check": true,
 }
 
 // escape makes any text one part of a key that no other text gives: letters, digits, '-', '_' and '.'

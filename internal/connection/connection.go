@@ -52,6 +52,7 @@ type Connection struct {
 	SendReadyStatus, SendSentStatus, SendRejectedStatus string
 
 	TimeScale float64 // 1, or something else towards a simulator
+	OneByOne  int     // so many invoices at most go without a package; 0: as KSeF's quotas make sense. Towards a simulator only
 
 	fingerprint string
 }

@@ -52,6 +52,7 @@ func parse(name string, file []byte, dir string) (*Connection, []string, error) 
 		r.receiving(c)
 		r.sending(c)
 		r.timeScale(c)
+		r.oneByOne(c)
 		r.leftovers()
 	}
 	paths := make([]string, 0, len(r.files))

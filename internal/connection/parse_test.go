@@ -190,6 +190,8 @@ func TestParse_saysWhatIsWrongAndWhatToDo(t *testing.T) {
 		"SEND_REJECTED_STATUS=":                          "SEND_REJECTED_STATUS: is missing",
 		"SEND_SENT_STATUS=READY":                         "is the same as SEND_READY_STATUS",
 		"TIME_SCALE=60":                                  "no simulator on this machine",
+		"ONE_BY_ONE=25":                                  "no simulator on this machine",
+		"ONE_BY_ONE=0":                                   "is no whole number from 1 to 1000",
 		"TIME_SCALE=NaN":                                 "is no number from 1 to 10000",
 		"TIME_SCALE=0.5":                                 "is no number from 1 to 10000",
 		"TIME_SCALE=1e9":                                 "is no number from 1 to 10000",
@@ -373,6 +375,7 @@ func allSettings(t *testing.T) []string {
 	r.receiving(c)
 	r.sending(c)
 	r.timeScale(c)
+	r.oneByOne(c)
 	return r.known
 }
 
@@ -392,7 +395,7 @@ func TestExample_isGoodAndShowsEverySetting(t *testing.T) {
 		extra := match[1]
 		file := settings(extra)
 		switch {
-		case strings.HasPrefix(extra, "TIME_SCALE"):
+		case strings.HasPrefix(extra, "TIME_SCALE"), strings.HasPrefix(extra, "ONE_BY_ONE"):
 			file = settings(extra, "KSEF_URL=http://127.0.0.1:8081/v2")
 		case strings.HasPrefix(extra, "KSEF_PRIVATE_KEY_PASSWORD="), strings.HasPrefix(extra, "TEAMOGY_API_KEY="):
 			variable, _, _ := strings.Cut(extra, "=")

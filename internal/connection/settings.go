@@ -244,3 +244,22 @@ func (r *reader) timeScale(c *Connection) {
 		c.TimeScale = scale
 	}
 }
+
+// mostOneByOne bounds ONE_BY_ONE: a session of single sends holds no more.
+const mostOneByOne = 1000
+
+func (r *reader) oneByOne(c *Connection) {
+	value, ok := r.text("ONE_BY_ONE")
+	if !ok || value == "" {
+		return
+	}
+	most, err := strconv.Atoi(value)
+	switch {
+	case err != nil || most < 1 || most > mostOneByOne:
+		r.wrong("ONE_BY_ONE", shown(value)+" is no whole number from 1 to 1000", "write one, or remove the line")
+	case !isLoopbackURL(c.KSeFURL):
+		r.wrong("ONE_BY_ONE", "is there, but KSEF_URL is no simulator on this machine", "remove the line: the real KSeF has quotas by which few or many is decided")
+	default:
+		c.OneByOne = most
+	}
+}

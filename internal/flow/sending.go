@@ -104,6 +104,9 @@ type ValidateInput struct {
 type Validated struct {
 	Form      string  `json:"form"` // "FA (3) 1-0E": the sessions' grouping
 	TimeScale float64 `json:"timeScale,omitempty"`
+	// Attachment says that the invoice has a structured attachment: KSeF takes it
+	// in a batch session only.
+	Attachment bool `json:"attachment,omitempty"`
 }
 
 // TransmitInput is the input of the activity Transmit.
@@ -112,6 +115,7 @@ type TransmitInput struct {
 	DocumentID int64  `json:"documentId"`
 	Document   Ref    `json:"document"`
 	Form       string `json:"form"`
+	Attachment bool   `json:"attachment,omitempty"`
 }
 
 // Transmitted is KSeF's answer about an accepted invoice.

@@ -95,6 +95,10 @@ type counts struct {
 // reliabilityScale makes an hour under production limits 15 seconds.
 const reliabilityScale = 240
 
+// oneByOne is more than the invoices of any experiment: without packages each of
+// them is a request of its own, which a fault can strike.
+const oneByOne = 1000
+
 // reliabilityPatience is how long nothing may arrive before an experiment is
 // given up. On a machine that has other things to do it goes slowly.
 const reliabilityPatience = 4 * time.Minute
@@ -137,6 +141,7 @@ func newTrial(t *testing.T, e experiment, n int, seed uint64) *trial {
 	b := newBed(t, func(o *bedOptions) {
 		o.ksef.TimeScale, o.teamogy.TimeScale = reliabilityScale, reliabilityScale
 		o.settings["TIME_SCALE"], o.settings["SEND_INTERVAL"] = fmt.Sprint(reliabilityScale), "15m" // all is there at the first poll
+		o.settings["ONE_BY_ONE"] = fmt.Sprint(oneByOne)                                             // experiments with packages take it out
 		if e.fields != "" {
 			o.settings["TEAMOGY_FIELDS_FILE"] = "fields.json"
 		}

@@ -37,8 +37,20 @@ type ownServer struct {
 // KEY=VALUE of its dynamic configuration.
 func newOwnServer(t testing.TB, settings ...string) *ownServer {
 	t.Helper()
+	return serveOwn(t, filepath.Join(t.TempDir(), "temporal.db"), settings...)
+}
+
+// newMemoryServer is the same with everything in memory: the fastest that there
+// is.
+func newMemoryServer(t testing.TB, settings ...string) *ownServer {
+	t.Helper()
+	return serveOwn(t, "", settings...)
+}
+
+func serveOwn(t testing.TB, file string, settings ...string) *ownServer {
+	t.Helper()
 	s := &ownServer{TB: t, options: devserver.Options{
-		CLI: serverCLI, Port: quietPort(t), Headless: true, DBFile: filepath.Join(t.TempDir(), "temporal.db"),
+		CLI: serverCLI, Port: quietPort(t), Headless: true, DBFile: file,
 		ExtraArgs: []string{"--log-level", "error"},
 	}}
 	for _, name := range flow.SearchAttributes {

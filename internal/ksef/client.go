@@ -33,6 +33,12 @@ type Options struct {
 	BeforePost func(context.Context) error
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Quota is the taxpayer's, which all clients of the taxpayer in a process
+	// share. Nil means one of its own.
+	Quota *Quota
+	// PublicQuota is that of the address, for logging in; see [NewPublicQuota].
+	// Nil means that these calls are counted with the others.
+	PublicQuota *Quota
 	// TimeScale divides the waits between polls and the windows of the quotas.
 	// 0 means 1. Only a simulator has another scale than 1.
 	TimeScale float64
@@ -41,9 +47,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Client speaks with KSeF for one taxpayer in one environment. A process should
-// have only one Client for the two, because it counts the requests against
-// their quota. It is safe for concurrent use.
+// Client speaks with KSeF for one taxpayer in one environment. Clients of the
+// same taxpayer share a [Quota]. It is safe for concurrent use.
 type Client struct {
 	base       *url.URL
 	nip        string
@@ -54,6 +59,7 @@ type Client struct {
 	scale      float64
 	logger     *slog.Logger
 	pacer      *pacer
+	public     *pacer // of anonymous calls; nil: pacer
 	flight     singleflight.Group
 
 	mu          sync.Mutex
@@ -102,7 +108,12 @@ func New(o Options) (*Client, error) {
 	transfer := *c.http
 	transfer.Timeout = 0 // a package may take long; contexts bound it
 	c.transfer = &transfer
-	c.pacer = newPacer(c.now, c.scale)
+	if c.pacer = newPacer(c.now, c.scale); o.Quota != nil {
+		c.pacer = o.Quota.pacer
+	}
+	if o.PublicQuota != nil {
+		c.public = o.PublicQuota.pacer
+	}
 	return c, nil
 }
 

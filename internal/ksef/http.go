@@ -113,7 +113,11 @@ func (c *Client) call(ctx context.Context, r request) (*answer, error) {
 
 // send makes one request within its quota.
 func (c *Client) send(ctx context.Context, r request, bearer string) (*answer, error) {
-	t, err := c.pacer.acquire(ctx, r.operation, r.group, r.endpoint)
+	p := c.pacer
+	if r.group == GroupAnonymous && c.public != nil {
+		p = c.public
+	}
+	t, err := p.acquire(ctx, r.operation, r.group, r.endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +131,7 @@ func (c *Client) send(ctx context.Context, r request, bearer string) (*answer, e
 		blocked = e.RetryAfter
 	}
 	t.done(blocked)
+	p.remember(ctx, r.group, r.endpoint, blocked)
 	return a, err
 }
 
@@ -218,6 +223,10 @@ func (c *Client) noteHeaders(h http.Header) {
 	defer c.mu.Unlock()
 	if d, err := http.ParseTime(h.Get("Date")); err == nil {
 		c.clockOffset = d.Sub(c.now()).Round(time.Second)
+		c.pacer.noteClock(c.clockOffset)
+		if c.public != nil {
+			c.public.noteClock(c.clockOffset)
+		}
 	}
 	for _, line := range h.Values("X-System-Warning") {
 		found := warningPattern.FindAllStringSubmatch(line, 20)

@@ -121,5 +121,8 @@ func (c *Client) RateLimits(ctx context.Context) (RateLimits, error) {
 		return nil, &Error{Operation: r.operation, Kind: KindGateway, Status: http.StatusOK, Detail: "the answer names no limits"}
 	}
 	c.pacer.learn(limits)
+	if public, told := limits[GroupAnonymous]; told && c.public != nil {
+		c.public.learn(RateLimits{GroupAnonymous: public})
+	}
 	return maps.Clone(limits), nil
 }

@@ -2,6 +2,7 @@ package ksef
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -21,9 +22,14 @@ type pacer struct {
 	sleep func(context.Context, time.Duration) error
 	scale float64
 
+	book   Book // nil: this process is all there is
+	logger *slog.Logger
+	part   int // divides every limit; 0: 1
+
 	mu     sync.Mutex
 	limits RateLimits
 	lanes  map[string]*lane
+	ahead  time.Duration // KSeF's clock minus ours
 }
 
 // lane is the record of one counter: a group, or one endpoint of "other".
@@ -34,7 +40,10 @@ type lane struct {
 }
 
 func newPacer(now func() time.Time, scale float64) *pacer {
-	return &pacer{now: now, sleep: sleepFor, scale: scale, limits: ProductionRateLimits(), lanes: map[string]*lane{}}
+	return &pacer{
+		now: now, sleep: sleepFor, scale: scale, limits: ProductionRateLimits(), lanes: map[string]*lane{},
+		logger: slog.New(slog.DiscardHandler),
+	}
 }
 
 func sleepFor(ctx context.Context, d time.Duration) error {
@@ -78,7 +87,10 @@ func (p *pacer) acquire(ctx context.Context, operation string, group Group, endp
 		}
 		t, wait := p.try(group, endpoint)
 		if t != nil {
-			return t, nil
+			if wait = p.claim(ctx, group, endpoint); wait <= 0 {
+				return t, nil
+			}
+			t.giveBack()
 		}
 		deadline, limited := ctx.Deadline()
 		if waited+wait > longestPacing || limited && time.Until(deadline) < wait {
@@ -97,11 +109,11 @@ func (p *pacer) try(group Group, endpoint string) (*ticket, time.Duration) {
 	defer p.mu.Unlock()
 	now := p.now()
 	own := p.lane(group, endpoint)
-	wait := p.wait(own, p.limits.Of(group), now)
+	wait := p.wait(own, p.limitOf(group), now)
 	lanes := []*lane{own}
 	if group != GroupAnonymous {
 		all := p.lane(GroupGlobal, "")
-		wait = max(wait, p.wait(all, p.limits.Of(GroupGlobal), now))
+		wait = max(wait, p.wait(all, p.limitOf(GroupGlobal), now))
 		lanes = append(lanes, all)
 	}
 	if wait > 0 {
@@ -114,10 +126,7 @@ func (p *pacer) try(group Group, endpoint string) (*ticket, time.Duration) {
 }
 
 func (p *pacer) lane(group Group, endpoint string) *lane {
-	key := string(group)
-	if group == GroupOther {
-		key += " " + endpoint
-	}
+	key := counter(group, endpoint)
 	l := p.lanes[key]
 	if l == nil {
 		l = &lane{}
@@ -129,7 +138,13 @@ func (p *pacer) lane(group Group, endpoint string) *lane {
 // wait returns how long the lane is closed, 0 when it is open.
 func (p *pacer) wait(l *lane, limit Limit, now time.Time) time.Duration {
 	l.forget(now.Add(-p.window(time.Hour)))
-	wait := l.blockedUntil.Sub(now)
+	return max(l.blockedUntil.Sub(now), p.windows(l, limit, now, 0), 0)
+}
+
+// windows returns how long until a lane's calls leave room for one more in every
+// window of the limit. A margin makes the windows longer by one part of so many.
+func (p *pacer) windows(l *lane, limit Limit, now time.Time, margin int) time.Duration {
+	var wait time.Duration
 	for _, w := range []struct {
 		max    int
 		length time.Duration
@@ -137,9 +152,13 @@ func (p *pacer) wait(l *lane, limit Limit, now time.Time) time.Duration {
 		if w.max <= 0 {
 			continue
 		}
-		wait = max(wait, l.waitWindow(max(w.max-1, 1), p.window(w.length), now))
+		window := p.window(w.length)
+		if margin > 0 {
+			window += window / time.Duration(margin)
+		}
+		wait = max(wait, l.waitWindow(max(w.max-1, 1), window, now))
 	}
-	return max(wait, 0)
+	return wait
 }
 
 // waitWindow returns how long until fewer than allowed calls lie in the window.
@@ -170,6 +189,15 @@ func (l *lane) forget(before time.Time) {
 
 func (p *pacer) window(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / p.scale)
+}
+
+// giveBack ends a ticket that was not used.
+func (t *ticket) giveBack() {
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
+	for _, l := range t.lanes {
+		l.running--
+	}
 }
 
 // done ends a call. A positive blocked is how long KSeF refuses the whole group

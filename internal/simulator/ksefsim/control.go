@@ -167,19 +167,6 @@ func (s *Simulator) simSubmissions(*http.Request) (any, error) {
 	return list, nil
 }
 
-func (s *Simulator) simCounters(*http.Request) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	requests := map[string]map[string]int{}
-	for op, byStatus := range s.requests {
-		requests[op] = map[string]int{}
-		for status, n := range byStatus {
-			requests[op][status] = n
-		}
-	}
-	return map[string]any{"requests": requests, "tooManyRequests": s.tooManyRequests}, nil
-}
-
 func (s *Simulator) simVerdict(r *http.Request) (any, error) {
 	var v forcedVerdict
 	if err := read(r, &v); err != nil {

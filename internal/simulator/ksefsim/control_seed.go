@@ -22,6 +22,7 @@ type seedRequest struct {
 	Generate    int    `json:"generate"`    // how many to make up
 	SellerNIP   string `json:"sellerNip"`   // of the made-up ones; empty: several suppliers
 	Size        int    `json:"size"`        // of each made-up one, in bytes; 0: about 3,000
+	Noise       bool   `json:"noise"`       // the size is reached by what hardly compresses
 	Attachments int    `json:"attachments"` // how many of the made-up ones have one, from the first on
 
 	// Spread distributes the times of acceptance and storage evenly over that
@@ -70,6 +71,8 @@ func (b *seedRequest) check() (spread time.Duration, err error) {
 	switch {
 	case b.Generate < 0 || b.Generate > maxGenerated:
 		return 0, fmt.Errorf("generate %d: must be 0 to %d", b.Generate, maxGenerated)
+	case b.Noise && b.Size == 0:
+		return 0, errors.New("noise needs a size")
 	case b.Generate == 0 && (b.SellerNIP != "" || b.Size != 0 || b.Attachments != 0):
 		return 0, errors.New("sellerNip, size and attachments are for invoices that are made up: generate is missing")
 	case b.Size < 0 || b.Size > maxGeneratedSize:

@@ -2,8 +2,11 @@ package ksefsim
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -29,6 +32,7 @@ type template struct {
 	pieces  [4][]byte
 	invoice invoice
 	prefix  string // of the number, such as FV
+	length  int    // of all pieces, in bytes
 }
 
 // documentEnd closes the document after the last piece.
@@ -56,11 +60,20 @@ func newTemplate(xml []byte) (template, error) {
 		return t, errors.New("a sample has no end")
 	}
 	t.pieces[3] = rest[:at]
+	for _, piece := range t.pieces {
+		t.length += len(piece)
+	}
 	return t, nil
 }
 
-// render writes a variation; blanks at the end bring it to a size.
-func (t *template) render(sellerNIP, date, number, attachment string, size int) []byte {
+// render writes a variation. Blanks at the end bring it to a size, or a comment
+// of random characters, of which a quarter compresses away.
+func (t *template) render(sellerNIP, date, number, attachment string, size int, noise bool) []byte {
+	if missing := size - t.length - len(sellerNIP+date+number+attachment+documentEnd+"<!---->"); noise && missing > 0 {
+		random := make([]byte, missing*3/4)
+		_, _ = rand.NewChaCha8(sha256.Sum256([]byte(number))).Read(random) // never fails
+		attachment += "<!--" + base64.RawStdEncoding.EncodeToString(random) + "-->"
+	}
 	xml := slices.Concat(t.pieces[0], []byte(sellerNIP), t.pieces[1], []byte(date), t.pieces[2], []byte(number), t.pieces[3], []byte(attachment), []byte(documentEnd))
 	if missing := size - len(xml); missing > 0 {
 		xml = append(xml, bytes.Repeat([]byte("\n"), missing)...)
@@ -72,7 +85,7 @@ func (t *template) render(sellerNIP, date, number, attachment string, size int) 
 func (b *seedRequest) templates(today time.Time) ([]template, error) {
 	options := samples.Options{Seed: 1, OurNIP: b.BuyerNIP, Today: today}
 	var documents [][]byte
-	if b.Size > 0 {
+	if b.Size > 0 && !b.Noise {
 		for i := range min(b.Generate, maxLargeTemplates) {
 			options.Seed = int64(i)
 			documents = append(documents, bytes.TrimRight(samples.LargeXML(options, b.Size-len(attachmentXML)-100), "\n"))
@@ -138,6 +151,6 @@ func (s *Simulator) fill(r *record, b *seedRequest, t *template, n int, attached
 		attachment = attachmentXML
 	}
 	r.contextNIP = v.sellerNIP
-	xml := t.render(v.sellerNIP, day, v.number, attachment, b.Size)
+	xml := t.render(v.sellerNIP, day, v.number, attachment, b.Size, b.Noise)
 	r.document, r.hash = pack(xml), hexSHA256(xml)
 }

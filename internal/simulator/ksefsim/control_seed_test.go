@@ -59,6 +59,7 @@ func TestSeed_makesUpValidInvoices(t *testing.T) {
 	w := newWorld(t, nil)
 	w.generate(24, map[string]any{"attachments": 12, "sellerNip": otherNIP, "spread": "2400h"})
 	w.generate(2, map[string]any{"size": 20_000, "attachments": 1})
+	w.generate(2, map[string]any{"size": 20_000, "attachments": 1, "noise": true})
 	args := []string{"--nonet", "--noout", "--schema", schema}
 	w.sim.mu.Lock()
 	defer w.sim.mu.Unlock()
@@ -76,6 +77,8 @@ func TestSeed_makesUpValidInvoices(t *testing.T) {
 		args = append(args, file)
 	}
 	assert.Len(t, w.sim.store.order[25].document.bytes(), 20_000)
+	assert.Len(t, w.sim.store.order[27].document.bytes(), 20_000)
+	assert.Greater(t, len(w.sim.store.order[27].document.deflated), 12_000, "noise compresses by a quarter")
 	output, err := exec.CommandContext(t.Context(), "xmllint", args...).CombinedOutput()
 	assert.NoError(t, err, "%s", output)
 }
@@ -115,6 +118,7 @@ func TestSeed_refusesWhatMakesNoSense(t *testing.T) {
 		"too many":               {"generate": 1_000_001},
 		"size without generate":  {"size": 10},
 		"size":                   {"generate": 1, "size": 4_000_000},
+		"noise without size":     {"generate": 1, "noise": true},
 		"attachments":            {"generate": 1, "attachments": 2},
 		"spread":                 {"generate": 1, "spread": "3 days"},
 		"spread forward":         {"generate": 1, "spread": "-1h"},

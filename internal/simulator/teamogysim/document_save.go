@@ -44,7 +44,7 @@ func (s *Simulator) createDocument(a *answer, r *http.Request, rules *settings) 
 		a.fail(rules.RefusalStatus, "%v", err)
 		return
 	}
-	if other := s.tenant.withKSeFNumber(d.property("ksefNumber")); other != nil && rules.DuplicateInvoices == DuplicatesRefused {
+	if other := s.tenant.withKSeFNumber(d.property(ksefNumberProperty)); other != nil && rules.DuplicateInvoices == DuplicatesRefused {
 		a.fail(http.StatusConflict, "document %d has the same KSeF number", other.ID)
 		return
 	}
@@ -56,19 +56,6 @@ func (s *Simulator) createDocument(a *answer, r *http.Request, rules *settings) 
 		return
 	}
 	a.savedDocument(rules.CreateStatus, d, rules)
-}
-
-// withKSeFNumber is a document with that KSeF number, or nil.
-func (t *tenant) withKSeFNumber(number string) *document {
-	if number == "" {
-		return nil
-	}
-	for _, h := range t.documents {
-		if d := h.current(); d.property("ksefNumber") == number {
-			return d
-		}
-	}
-	return nil
 }
 
 // createRight: nobody was given the right to create issued invoices.

@@ -19,7 +19,8 @@ type tenant struct {
 	documents []*history // ascending by id
 	byID      map[int64]*history
 	byNumber  map[string]*history
-	companies []*company // ascending by id
+	byKSeF    map[string][]*history // by each KSeF number that a version has or had
+	companies []*company            // ascending by id
 	users     []user
 	numbers   map[string]int // last number given per series
 	nextID    int64
@@ -49,6 +50,7 @@ func newTenant(unit int) *tenant {
 		unit:     unit,
 		byID:     map[int64]*history{},
 		byNumber: map[string]*history{},
+		byKSeF:   map[string][]*history{},
 		numbers:  map[string]int{},
 		nextID:   1000,
 		users: []user{
@@ -157,6 +159,7 @@ func (t *tenant) store(d *document, now time.Time) error {
 	if d.Number != "" {
 		t.byNumber[d.Number] = h
 	}
+	t.indexKSeFNumber(h, d)
 	d.version++
 	t.revision++
 	d.revision = t.revision

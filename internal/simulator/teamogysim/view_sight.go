@@ -5,9 +5,10 @@ import "time"
 // sight is what a view sees of the documents: perhaps not the newest ones, or
 // not their newest versions.
 type sight struct {
-	newest  time.Time // documents made later are missing
-	changed time.Time // changes made later are not seen
-	numbers string    // how numbers in properties are shown
+	newest  time.Time  // documents made later are missing
+	changed time.Time  // changes made later are not seen
+	numbers string     // how numbers in properties are shown
+	among   []*history // the documents that can be seen, ascending by id
 }
 
 // sight is that of a request at the present time. The caller holds the lock.

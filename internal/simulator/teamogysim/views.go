@@ -90,9 +90,9 @@ func companyView(shown func(*company) bool) func(*tenant, sight) []row {
 }
 
 func documentView(shown func(documentType string) bool) func(*tenant, sight) []row {
-	return func(t *tenant, seen sight) []row {
+	return func(_ *tenant, seen sight) []row {
 		var rows []row
-		for _, h := range t.documents {
+		for _, h := range seen.among {
 			if d := seen.version(h); d != nil && shown(d.Type) {
 				rows = append(rows, row{
 					columns: documentColumns, column: d.column, revision: d.revision,
@@ -117,8 +117,16 @@ func (s *Simulator) serveView(a *answer, r *http.Request, name string, query map
 	if !s.allow(a, "see the view "+name, v.rights...) {
 		return
 	}
+	text := query["externalFilter"]
+	var f *filter
+	var malformed error
+	if text != "" {
+		f, malformed = parseFilter(text, dialect{set.FilterComparators, set.FilterQuotes})
+	}
 	s.mu.Lock()
-	rows := v.rows(s.tenant, s.sight(set, query["externalFilter"] != ""))
+	seen := s.sight(set, text != "")
+	seen.among = s.tenant.among(f, set)
+	rows := v.rows(s.tenant, seen)
 	if set.SortOrder == SortShuffled {
 		s.shuffles++
 	}
@@ -131,8 +139,8 @@ func (s *Simulator) serveView(a *answer, r *http.Request, name string, query map
 		a.fail(http.StatusBadRequest, "%v", err)
 		return
 	}
-	if text := query["externalFilter"]; text != "" {
-		f, err := parseFilter(text, dialect{set.FilterComparators, set.FilterQuotes})
+	if text != "" {
+		err := malformed
 		if err == nil {
 			rows, err = filterRows(rows, f, v.isBase, set)
 		}
