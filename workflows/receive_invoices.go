@@ -123,6 +123,8 @@ func (r *receiveInvoices) authenticate(ctx workflow.Context) error {
 	r.queries.perMinute, r.queries.perHour = reserved(preflight.Limits.QueriesPerMinute), reserved(preflight.Limits.QueriesPerHour)
 	r.downloads.perMinute, r.downloads.perHour = reserved(preflight.Limits.DownloadsPerMinute), reserved(preflight.Limits.DownloadsPerHour)
 	r.queries.timeScale, r.downloads.timeScale = r.timeScale, r.timeScale
+	r.queries.notBefore = flow.BlockedUntil(preflight.Blocked, flow.GroupQueries)
+	r.downloads.notBefore = flow.BlockedUntil(preflight.Blocked, flow.GroupDownloads)
 	return nil
 }
 
