@@ -56,7 +56,7 @@ func (b *bed) open(workflowType string) int {
 // The thousands of one (here hundreds) do not hold up the one of the other.
 func TestMany_aSingleInvoiceIsDoneWhileAnothersManyAreOpen(t *testing.T) {
 	b := newBed(t)
-	const many = 400
+	const many = 250
 	quiet := map[string]string{"RECEIVE": "off"}
 	b.writeSettings(quiet)
 	other := b.another("single", nil, nil)
