@@ -6,6 +6,7 @@ package activities
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 	_ "time/tzdata" // so that Warsaw is known on every machine
@@ -25,9 +26,15 @@ type KSeFClient interface {
 	RateLimits(context.Context) (ksef.RateLimits, error)
 	QueryMetadata(context.Context, ksef.MetadataQuery) (ksef.MetadataPage, error)
 	DownloadInvoice(ctx context.Context, number, wantHash string) ([]byte, error)
+	OrderExport(context.Context, ksef.SymmetricKey, ksef.ExportQuery) (string, error)
+	ExportStatus(ctx context.Context, reference string) (ksef.ExportStatus, error)
+	DownloadPart(context.Context, ksef.ExportPart, ksef.SymmetricKey, io.Writer) error
 	OpenOnlineSession(context.Context, ksef.FormCode, ksef.SymmetricKey) (ksef.OpenedSession, error)
 	SendInvoice(ctx context.Context, session string, key ksef.SymmetricKey, invoice ksef.InvoiceToSend) (string, error)
 	CloseOnlineSession(ctx context.Context, session string) error
+	OpenBatchSession(ctx context.Context, form ksef.FormCode, key ksef.SymmetricKey, file ksef.BatchFile, offline bool) (ksef.OpenedBatch, error)
+	UploadPart(ctx context.Context, to ksef.UploadRequest, encrypted io.Reader, size int64) error
+	CloseBatchSession(ctx context.Context, session string) error
 	SessionStatus(ctx context.Context, session string) (ksef.SessionStatus, error)
 	SessionInvoices(ctx context.Context, session string) ([]ksef.InvoiceStatus, error)
 	InvoiceStatus(ctx context.Context, session, invoice string) (ksef.InvoiceStatus, error)
@@ -44,12 +51,15 @@ type TeamogyClient interface {
 	FindCompanyByNIP(ctx context.Context, nip string) (teamogy.CompanyMatch, error)
 	FindDocumentByKSeFNumber(ctx context.Context, ksefNumber string) (teamogy.Document, bool, error)
 	PreparePurchaseInvoice(teamogy.NewPurchaseInvoice) (teamogy.PreparedPurchase, error)
+	AwaitTurn(ctx context.Context) (held context.Context, give func(), err error)
 	MayCreate() error
 	CreatePrepared(ctx context.Context, p teamogy.PreparedPurchase, begun time.Time) (teamogy.Document, error)
 	AdoptPurchaseInvoice(ctx context.Context, documentID int64, ksefNumber string) (teamogy.Document, error)
 	RecallDoubt(ksefNumber string, since time.Time, above int64)
 	HighestID() int64
 	ListReadySalesInvoices(ctx context.Context, types []string, status string) ([]teamogy.ReadyInvoice, error)
+	ShowsXML() bool
+	ReadReadyXML(ctx context.Context, ids []int64, types []string, status string) (map[int64][]byte, error)
 	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)
 	PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error
 	Ping(context.Context) error
@@ -74,6 +84,8 @@ type Dependencies struct {
 
 	vain *vainLooks                                 // nil: nothing is remembered
 	wait func(context.Context, time.Duration) error // nil: real time passes
+
+	unpacking chan struct{} // bounds how many packages are unpacked at once; nil: no bound
 }
 
 // base gives every activity struct the shared dependencies.
@@ -121,6 +133,7 @@ func Register(r Registry, d Dependencies) {
 	}
 	d.Connections = &gatedConnections{d.Connections, d.Gates}
 	d.vain = &vainLooks{}
+	d.unpacking = make(chan struct{}, mostUnpacking)
 	b := base{d}
 	r.RegisterActivity(&KSeF{b})
 	r.RegisterActivity(&Session{b})
@@ -158,19 +171,4 @@ func settingsOf(c *connection.Connection) flow.Settings {
 		s.Subjects = append(s.Subjects, flow.SubjectType(subject))
 	}
 	return s
-}
-
-// limitsOf picks the limits that the workflows own.
-func limitsOf(l ksef.RateLimits) flow.Limits {
-	queries, downloads := l.Of(ksef.GroupInvoiceMetadata), l.Of(ksef.GroupInvoiceDownload)
-	opens, sends := l.Of(ksef.GroupOnlineSession), l.Of(ksef.GroupInvoiceSend)
-	exports, batches := l.Of(ksef.GroupInvoiceExport), l.Of(ksef.GroupBatchSession)
-	return flow.Limits{
-		QueriesPerMinute: queries.PerMinute, QueriesPerHour: queries.PerHour,
-		DownloadsPerMinute: downloads.PerMinute, DownloadsPerHour: downloads.PerHour,
-		OpensPerMinute: opens.PerMinute, OpensPerHour: opens.PerHour,
-		SendsPerMinute: sends.PerMinute, SendsPerHour: sends.PerHour,
-		ExportsPerMinute: exports.PerMinute, ExportsPerHour: exports.PerHour,
-		BatchesPerMinute: batches.PerMinute, BatchesPerHour: batches.PerHour,
-	}
 }

@@ -73,7 +73,12 @@ var errorCases = []struct {
 	{"KSeF: malformed request", ofKSeF(ksef.KindRejected, ksef.CodeValidation), flow.ErrKSeFRefused},
 	{"KSeF: public key unknown", ofKSeF(ksef.KindRejected, ksef.CodeUnknownPublicKey), flow.ErrKSeFRefused},
 	{"KSeF: invoice limit of a session", ofKSeF(ksef.KindRejected, ksef.CodeSessionInvoiceLimit), flow.ErrKSeFRefused},
-	{"KSeF: query beyond the HWM", ofKSeF(ksef.KindRejected, ksef.CodeBeyondHWM), flow.ErrKSeFRefused},
+	{"KSeF: size of a part", ofKSeF(ksef.KindRejected, ksef.CodePartSize), flow.ErrKSeFRefused},
+	{"KSeF: a part is missing", ofKSeF(ksef.KindRejected, ksef.CodePartMissing), flow.ErrKSeFRefused},
+	{"KSeF: too late for a package", ofKSeF(ksef.KindRejected, ksef.CodeUploadTooLate), flow.ErrKSeFRefused},
+	{"KSeF: query beyond the HWM", ofKSeF(ksef.KindRejected, ksef.CodeBeyondHWM), flow.ErrKSeFNotYet},
+	{"KSeF: unknown export", ofKSeF(ksef.KindRejected, ksef.CodeExportUnknown), flow.ErrKSeFNotYet},
+	{"KSeF: too many exports", ofKSeF(ksef.KindRejected, ksef.CodeTooManyExports), flow.ErrKSeFNotYet},
 	{"KSeF error deep inside", fmt.Errorf("start: %w", fmt.Errorf("look: %w", ofKSeF(ksef.KindServer))), flow.ErrKSeFUnavailable},
 
 	{"wrong password", &ksef.CredentialError{Problem: ksef.WrongPassword}, flow.ErrKSeFCredentials},
@@ -242,7 +247,8 @@ func TestAsFailure_marksWaitingAsBenign(t *testing.T) {
 	for _, errorType := range flow.ErrorTypes {
 		var failure *temporal.ApplicationError
 		require.ErrorAs(t, asFailure(t.Context(), newProblem(errorType.Type, "x"), 1, 1), &failure)
-		benign := errorType.Type == flow.ErrKSeFQuota || errorType.Type == flow.ErrKSeFNotYet || errorType.Type == flow.ErrTeamogyQuota
+		benign := errorType.Type == flow.ErrKSeFQuota || errorType.Type == flow.ErrKSeFNotYet || errorType.Type == flow.ErrTeamogyQuota ||
+			errorType.Type == flow.ErrWorkerBusy
 		require.Equal(t, benign, failure.Category() == temporal.ApplicationErrorCategoryBenign, errorType.Type)
 	}
 }

@@ -148,7 +148,7 @@ func asFailureSpread(ctx context.Context, err error, attempt int, timeScale, par
 		}
 	}
 	switch p.Type {
-	case flow.ErrKSeFNotYet, flow.ErrKSeFQuota, flow.ErrTeamogyQuota:
+	case flow.ErrKSeFNotYet, flow.ErrKSeFQuota, flow.ErrTeamogyQuota, flow.ErrWorkerBusy:
 		options.Category = temporal.ApplicationErrorCategoryBenign
 	}
 	return temporal.NewApplicationErrorWithOptions(p.Text+" - What to do: "+row.Remedy, row.Type, options)

@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -45,6 +47,61 @@ type fakeKSeF struct {
 	onState  func(n int, session string) (ksef.SessionStatus, error)
 	onList   func(n int, session string) []ksef.InvoiceStatus
 	queries  int // metadata queries
+
+	batches  []ksef.BatchFile // opened batch sessions: "batch-1" and so on
+	offline  []bool
+	openErr  func(n int) error // of the n-th open, from 0
+	onUpload func(n int, session string) error
+	uploads  int
+	parts    map[string]int // parts that arrived, by session
+	closedB  []string       // batch sessions
+	closeB   func(n int) error
+}
+
+func (f *fakeKSeF) OpenBatchSession(_ context.Context, _ ksef.FormCode, _ ksef.SymmetricKey, file ksef.BatchFile, offline bool) (ksef.OpenedBatch, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := len(f.batches)
+	f.batches, f.offline = append(f.batches, file), append(f.offline, offline)
+	if f.openErr != nil {
+		if err := f.openErr(n); err != nil {
+			return ksef.OpenedBatch{}, err
+		}
+	}
+	opened := ksef.OpenedBatch{Reference: fmt.Sprintf("batch-%d", n+1)}
+	for i := range file.Parts {
+		opened.Uploads = append(opened.Uploads, ksef.UploadRequest{Ordinal: i + 1, URL: ksef.SecretURL("https://storage/" + opened.Reference)})
+	}
+	return opened, nil
+}
+
+func (f *fakeKSeF) UploadPart(_ context.Context, to ksef.UploadRequest, encrypted io.Reader, size int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, err := io.Copy(io.Discard, encrypted)
+	if err != nil || n != size {
+		return fmt.Errorf("%d of %d bytes: %w", n, size, err)
+	}
+	f.uploads++
+	session := strings.TrimPrefix(to.URL.Reveal(), "https://storage/")
+	if f.onUpload != nil {
+		if err := f.onUpload(f.uploads-1, session); err != nil {
+			return err
+		}
+	}
+	if f.parts == nil {
+		f.parts = map[string]int{}
+	}
+	f.parts[session]++
+	return nil
+}
+
+func (f *fakeKSeF) CloseBatchSession(_ context.Context, session string) error {
+	f.closedB = append(f.closedB, session)
+	if f.closeB != nil {
+		return f.closeB(len(f.closedB) - 1)
+	}
+	return nil
 }
 
 func (f *fakeKSeF) ForgetPublicKeys() { f.forgot++ }

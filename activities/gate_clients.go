@@ -344,6 +344,18 @@ func (k *gatedKSeF) DownloadInvoice(ctx context.Context, number, wantHash string
 	})
 }
 
+func (k *gatedKSeF) OrderExport(ctx context.Context, key ksef.SymmetricKey, q ksef.ExportQuery) (string, error) {
+	return through(ctx, k.visit, callOrderExport, nil, func(ctx context.Context) (string, error) {
+		return k.KSeFClient.OrderExport(ctx, key, q)
+	})
+}
+
+func (k *gatedKSeF) ExportStatus(ctx context.Context, reference string) (ksef.ExportStatus, error) {
+	return through(ctx, k.visit, callExportStatus, nil, func(ctx context.Context) (ksef.ExportStatus, error) {
+		return k.KSeFClient.ExportStatus(ctx, reference)
+	})
+}
+
 func (k *gatedKSeF) OpenOnlineSession(ctx context.Context, form ksef.FormCode, key ksef.SymmetricKey) (ksef.OpenedSession, error) {
 	return through(ctx, k.visit, callOpenSession, nil, func(ctx context.Context) (ksef.OpenedSession, error) {
 		return k.KSeFClient.OpenOnlineSession(ctx, form, key)
@@ -358,6 +370,16 @@ func (k *gatedKSeF) SendInvoice(ctx context.Context, session string, key ksef.Sy
 
 func (k *gatedKSeF) CloseOnlineSession(ctx context.Context, session string) error {
 	return k.visit.without(ctx, callCloseSession, nil, func(ctx context.Context) error { return k.KSeFClient.CloseOnlineSession(ctx, session) })
+}
+
+func (k *gatedKSeF) OpenBatchSession(ctx context.Context, form ksef.FormCode, key ksef.SymmetricKey, file ksef.BatchFile, offline bool) (ksef.OpenedBatch, error) {
+	return through(ctx, k.visit, callOpenBatch, nil, func(ctx context.Context) (ksef.OpenedBatch, error) {
+		return k.KSeFClient.OpenBatchSession(ctx, form, key, file, offline)
+	})
+}
+
+func (k *gatedKSeF) CloseBatchSession(ctx context.Context, session string) error {
+	return k.visit.without(ctx, callCloseBatch, nil, func(ctx context.Context) error { return k.KSeFClient.CloseBatchSession(ctx, session) })
 }
 
 func (k *gatedKSeF) SessionStatus(ctx context.Context, session string) (ksef.SessionStatus, error) {
@@ -430,6 +452,15 @@ func (t *gatedTeamogy) ListReadySalesInvoices(ctx context.Context, types []strin
 	return through(ctx, t.visit, callListReady, t.ping, func(ctx context.Context) ([]teamogy.ReadyInvoice, error) {
 		return t.TeamogyClient.ListReadySalesInvoices(ctx, types, status)
 	})
+}
+
+func (t *gatedTeamogy) ReadReadyXML(ctx context.Context, ids []int64, types []string, status string) (map[int64][]byte, error) {
+	var found map[int64][]byte // also beside an error
+	_, err := through(ctx, t.visit, callListReady, t.ping, func(ctx context.Context) (_ struct{}, err error) {
+		found, err = t.TeamogyClient.ReadReadyXML(ctx, ids, types, status)
+		return struct{}{}, err
+	})
+	return found, err
 }
 
 func (t *gatedTeamogy) ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/connection"
 	"teamogy-ksef/internal/flow"
@@ -57,7 +59,7 @@ func (k *KSeF) Authenticate(ctx context.Context, in flow.ConnectionInput) (out f
 	if err != nil {
 		return out, err
 	}
-	out.Limits = limitsOf(limits)
+	out.Limits = limitsOf(limits, k.senders(c))
 	for _, w := range out.Warnings {
 		k.Logger.WarnContext(ctx, w, "connection", in.Connection)
 	}
@@ -75,7 +77,7 @@ func (k *KSeF) ReadPace(ctx context.Context, in flow.ConnectionInput) (out flow.
 	if err != nil {
 		return out, err
 	}
-	return flow.Pace{TimeScale: c.TimeScale, OneByOne: c.OneByOne, Limits: limitsOf(limits)}, nil
+	return flow.Pace{TimeScale: c.TimeScale, OneByOne: c.OneByOne, Limits: limitsOf(limits, k.senders(c))}, nil
 }
 
 // metadataPage is how many records one metadata query brings: KSeF's largest.
@@ -83,6 +85,9 @@ const metadataPage = 250
 
 // foundInvoice is an item of the list that FindReceived keeps in the archive.
 type foundInvoice = ksef.Metadata
+
+// archiveReaders is how many records are read at once.
+const archiveReaders = 8
 
 // FindReceived asks KSeF once for the invoices of a window, in the order in
 // which KSeF stored them, and keeps the answer as a list in the archive.
@@ -110,7 +115,30 @@ func (k *KSeF) FindReceived(ctx context.Context, in flow.Window) (out flow.Found
 		return out, archiving("keep the list of found invoices", err)
 	}
 	out.List = flow.ListRef(list)
-	return out, nil
+	out.Known = len(page.Invoices) - len(k.unknownOf(ctx, in.Connection, page.Invoices))
+	return out, ctx.Err()
+}
+
+// unknownOf leaves out the invoices that have their document. One whose record
+// cannot be read counts as unknown: whoever starts its import will find out.
+func (k *KSeF) unknownOf(ctx context.Context, connection string, list []foundInvoice) (unknown []foundInvoice) {
+	done := make([]bool, len(list))
+	var readers errgroup.Group
+	readers.SetLimit(archiveReaders)
+	for i := range list {
+		readers.Go(func() error {
+			record, err := k.receivedRecord(ctx, connection, list[i].KSeFNumber)
+			done[i] = err == nil && record.Created != nil
+			return nil
+		})
+	}
+	_ = readers.Wait() // they have no errors
+	for i, m := range list {
+		if !done[i] {
+			unknown = append(unknown, m)
+		}
+	}
+	return unknown
 }
 
 // FetchInvoiceXML brings a received invoice's exact bytes into the archive:
@@ -154,7 +182,9 @@ func (k *KSeF) FetchInvoiceXML(ctx context.Context, in flow.ImportInput) (out fl
 	return out, archiving("index "+in.KSeFNumber, k.indexReceived(ctx, c.Name, number))
 }
 
-// received gives the invoice's bytes and keeps them.
+// received gives the invoice's bytes and keeps them. If they are in the archive,
+// also by an export package, no call is made: the hash that KSeF has told of the
+// invoice finds them.
 func (k *KSeF) received(ctx context.Context, client KSeFClient, in flow.ImportInput, record *receivedRecord) ([]byte, archive.Ref, error) {
 	if record.Fetched != nil {
 		if xml, err := k.Archive.Document(ctx, record.Fetched.SHA256); err == nil {
@@ -169,6 +199,14 @@ func (k *KSeF) received(ctx context.Context, client KSeFClient, in flow.ImportIn
 	} else if raw, err := hex.DecodeString(in.SHA256); err == nil && len(raw) > 0 {
 		want = base64.StdEncoding.EncodeToString(raw)
 	}
+	if hash := hexHash(want); len(hash) == sha256Hex {
+		xml, err := k.Archive.Document(ctx, hash)
+		if err == nil {
+			return xml, archive.Ref{SHA256: hash, Size: int64(len(xml))}, nil
+		} else if !errors.Is(err, archive.ErrNotFound) {
+			return nil, archive.Ref{}, archiving("read the XML of "+in.KSeFNumber, err)
+		}
+	}
 	xml, err := client.DownloadInvoice(ctx, in.KSeFNumber, want)
 	if err != nil {
 		return nil, archive.Ref{}, err
@@ -176,6 +214,9 @@ func (k *KSeF) received(ctx context.Context, client KSeFClient, in flow.ImportIn
 	ref, err := k.Archive.PutDocument(ctx, xml)
 	return xml, ref, archiving("keep the XML of "+in.KSeFNumber, err)
 }
+
+// sha256Hex is the length of a SHA-256 in hexadecimal.
+const sha256Hex = 64
 
 // askMetadata asks KSeF for one invoice's metadata, which stands in for what
 // cannot be read in its XML. The number's date tells where to look.
@@ -185,7 +226,7 @@ func (k *KSeF) askMetadata(ctx context.Context, client KSeFClient, in flow.Impor
 		subject = ksef.SubjectBuyer
 	}
 	from := number.AcceptedOn().AddDate(0, 0, -1)
-	page, err := client.QueryMetadata(ctx, ksef.MetadataQuery{
+	page, err := client.QueryMetadata(ksef.Spare(ctx), ksef.MetadataQuery{
 		SubjectType: subject, DateType: ksef.DatePermanentStorage, From: from, To: from.AddDate(0, 0, 90),
 		KSeFNumber: in.KSeFNumber, PageSize: 10,
 	})
@@ -234,18 +275,20 @@ func (k *KSeF) ValidateInvoice(ctx context.Context, in flow.ValidateInput) (out 
 	if err != nil {
 		return out, archiving("read the invoice's XML", err)
 	}
-	document, err := invoice.CheckForSending(xml, invoice.Check{SellerNIP: c.NIP, Today: k.today()})
+	document, err := invoice.CheckForSending(xml, invoice.Check{SellerNIP: c.NIP, Today: k.today(), AllowAttachment: true})
 	if k.datedTomorrow(xml, err) {
 		// Perhaps only by our clock: KSeF's decides, and every answer tells it.
 		if _, err := client.RateLimits(ctx); err != nil {
 			return out, err
 		}
-		document, err = invoice.CheckForSending(xml, invoice.Check{SellerNIP: c.NIP, Today: dayInWarsaw(client.ServerTime())})
+		document, err = invoice.CheckForSending(xml, invoice.Check{SellerNIP: c.NIP, Today: dayInWarsaw(client.ServerTime()), AllowAttachment: true})
 	}
 	if err != nil {
 		return out, err
 	}
-	return flow.Validated{Form: document.Form.SystemCode + " " + document.Form.SchemaVersion, TimeScale: c.TimeScale}, nil
+	return flow.Validated{
+		Form: document.Form.SystemCode + " " + document.Form.SchemaVersion, TimeScale: c.TimeScale, Attachment: document.HasAttachment,
+	}, nil
 }
 
 // datedTomorrow tells whether an invoice was found to be dated in the future, by
@@ -278,7 +321,7 @@ func (k *KSeF) FetchUPO(ctx context.Context, in flow.RecordNumberInput) (out flo
 	if in.Answer.SessionReference == "" {
 		return flow.UPO{Reason: "KSeF does not tell in which session the invoice was accepted"}, nil
 	}
-	upo, err := k.upo(ctx, client, in.Answer)
+	upo, err := k.upo(ctx, client, in.Answer, record.UPOLink)
 	if failure, is := ksef.AsError(err); is {
 		switch {
 		case in.Answer.Adopted && outOfReach(failure, triesOf(ctx)):
@@ -322,9 +365,17 @@ func outOfReach(e *ksef.Error, attempt int) bool {
 	return false
 }
 
-// upo downloads a confirmation: by the link of a fresh status answer, which
-// costs no quota and never leaves this function, else by the endpoint.
-func (k *KSeF) upo(ctx context.Context, client KSeFClient, answer flow.Transmitted) ([]byte, error) {
+// upo downloads a confirmation: by the link that came with KSeF's answer, which
+// costs no quota, else by that of a fresh status answer, which never leaves this
+// function, else by the endpoint.
+func (k *KSeF) upo(ctx context.Context, client KSeFClient, answer flow.Transmitted, link ksef.SecretURL) ([]byte, error) {
+	if link != "" {
+		upo, err := client.UPOByLink(ctx, link)
+		if err == nil {
+			return upo, nil
+		}
+		k.Logger.DebugContext(ctx, "the link to a confirmation does not lead to it; KSeF is asked", "ksefNumber", answer.KSeFNumber, "error", err)
+	}
 	if answer.InvoiceReference == "" {
 		return client.InvoiceUPOByNumber(ctx, answer.SessionReference, answer.KSeFNumber)
 	}

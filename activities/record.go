@@ -31,6 +31,7 @@ const (
 	factBlocked      = "blocked"       // KSeF refused it for a missing permission
 	factNotProcessed = "not-processed" // KSeF cancelled it without processing
 	factWithdrawn    = "withdrawn"     // cancelled by a person before it was sent
+	factWriting      = "writing"       // about to write the number to the document, in one request
 	factWrittenBack  = "written-back"  // number or rejection stands on the document
 	factUPO          = "upo"           // the confirmation is in the archive
 )
@@ -80,7 +81,8 @@ type sessionFact struct {
 	Code      int      `json:"code,omitempty"`
 	Text      string   `json:"text,omitempty"`
 	Details   []string `json:"details,omitempty"`
-	Type      string   `json:"type,omitempty"` // of the error in flow
+	Type      string   `json:"type,omitempty"`  // of the error in flow
+	Batch     bool     `json:"batch,omitempty"` // of a submission: in a batch session
 }
 
 type writtenFact struct {
@@ -89,15 +91,25 @@ type writtenFact struct {
 	Rejection  string `json:"rejection,omitempty"`
 }
 
+// acceptedFact is KSeF's number with what does not belong into histories.
+type acceptedFact struct {
+	flow.Transmitted
+	// UPOLink leads to the confirmation without a login or a quota, for about
+	// three days: a secret, like the confirmation itself.
+	UPOLink string `json:"upoLink,omitempty"`
+}
+
 // sentRecord is the fold of an issued invoice's facts.
 type sentRecord struct {
 	Fetched     []fetchedFact
 	Accepted    *flow.Transmitted
-	Submissions []sessionFact // in order
+	UPOLink     ksef.SecretURL // from KSeF's answer about Accepted
+	Submissions []sessionFact  // in order
 	SentAgain   []sessionFact
 	Taken       []sessionFact
 	Ends        []ending
 	Withdrawn   []writtenFact
+	Writing     []writtenFact
 	WrittenBack []writtenFact
 	UPO         *flow.Ref
 }
@@ -161,10 +173,12 @@ func (r *sentRecord) fold(f archive.Fact) error {
 		if r.Accepted != nil {
 			return nil // the first one counts
 		}
-		r.Accepted = &flow.Transmitted{}
-		if err := json.Unmarshal(f.Data, r.Accepted); err != nil || r.Accepted.SHA256 == "" {
+		var a acceptedFact
+		if err := json.Unmarshal(f.Data, &a); err != nil || a.SHA256 == "" {
+			r.Accepted = &a.Transmitted
 			return cmp.Or(err, errSaysNothing)
 		}
+		r.Accepted, r.UPOLink = &a.Transmitted, ksef.SecretURL(a.UPOLink)
 	case factRejected, factBlocked, factNotProcessed:
 		e := ending{Kind: f.Kind, Day: dayInWarsaw(f.At)}
 		if err := json.Unmarshal(f.Data, &e.sessionFact); err != nil {
@@ -173,6 +187,8 @@ func (r *sentRecord) fold(f archive.Fact) error {
 		r.Ends = append(r.Ends, e)
 	case factWithdrawn:
 		return appended(&r.Withdrawn, f.Data)
+	case factWriting:
+		return appended(&r.Writing, f.Data)
 	case factWrittenBack:
 		return appended(&r.WrittenBack, f.Data)
 	case factUPO:
@@ -197,10 +213,12 @@ func appended[T any](to *[]T, data json.RawMessage) error {
 // refused tells whether the record knows that these bytes were rejected or
 // withdrawn. An empty hash stands for a document without XML; a withdrawal
 // without one for whatever content. A date of issue that was in the future
-// counts on the day of its refusal only.
+// counts on the day of its refusal only, and an attachment that could not be
+// sent before there were batch sessions not at all.
 func (r *sentRecord) refused(sha256 string, today time.Time) bool {
 	return slices.ContainsFunc(r.Ends, func(e ending) bool {
-		return e.Kind == factRejected && e.SHA256 == sha256 && (e.Type != flow.ErrIssueDateFuture || !e.Day.Before(today))
+		return e.Kind == factRejected && e.SHA256 == sha256 && e.Type != flow.ErrAttachmentBatch &&
+			(e.Type != flow.ErrIssueDateFuture || !e.Day.Before(today))
 	}) || slices.ContainsFunc(r.Withdrawn, func(w writtenFact) bool { return w.SHA256 == sha256 || w.SHA256 == "" })
 }
 

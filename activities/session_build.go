@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
+	"golang.org/x/sync/errgroup"
 
 	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/flow"
@@ -22,6 +23,7 @@ type planItem struct {
 	// Session is the KSeF session in which the invoice was sent before and is
 	// still being decided on; empty for what goes into the new session.
 	Session string `json:"session,omitempty"`
+	Batch   bool   `json:"batch,omitempty"` // Session is a batch session
 }
 
 // BuildSession sorts a session's list: what KSeF has decided on already is
@@ -33,17 +35,26 @@ func (s *Session) BuildSession(ctx context.Context, in flow.BuildInput) (out flo
 	if err != nil {
 		return out, err
 	}
-	items, err := s.handOvers(ctx, in.List)
+	items, err := s.handOvers(ctx, in.List, in.More...)
 	if err != nil {
 		return out, err
 	}
 	plan := make([]planItem, len(items))
+	fates, failures := make([]fate, len(items)), make([]error, len(items))
 	seen := s.listsOf(client, c.TimeScale)
+	var group errgroup.Group
+	group.SetLimit(inParallel)
+	for i, item := range items {
+		group.Go(func() error {
+			fates[i], plan[i], failures[i] = s.sort(ctx, in.Connection, item, seen)
+			return nil
+		})
+	}
+	_ = group.Wait() // the failures are looked at below
 	var last error
 	for i, item := range items {
 		out.Documents = append(out.Documents, item.DocumentID)
-		what, planned, err := s.sort(ctx, in.Connection, item, seen)
-		plan[i] = planned
+		what, err := fates[i], failures[i]
 		if err != nil {
 			// No invoice may hold the others up: this one comes again later.
 			s.Logger.WarnContext(ctx, "an invoice could not be looked after before its session; it comes again",
@@ -114,17 +125,32 @@ func (s *Session) fateOf(ctx context.Context, connection string, item flow.HandO
 	if known.Last != nil {
 		planned.SHA256 = known.Last.SHA256
 	}
+	if len(record.Submissions) > 0 { // what follows may ask KSeF
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+	}
 	if known.Open != nil {
 		// It was sent before and nothing is known since: its answer may be lost.
 		earlier := *known.Open
-		status, err := seen.find(ctx, earlier.Session, earlier.SHA256, known.Taken)
+		status, err := seen.find(ctx, earlier.Session, earlier.SHA256, known.Taken, earlier.Batch)
 		if err != nil {
 			return unclear, planned, err
 		}
 		if status != nil {
 			// This run takes the earlier submission over as its own.
-			planned.Session, planned.SHA256 = earlier.Session, earlier.SHA256
-			return watched, planned, s.noteSubmitted(ctx, connection, planned.HandOver, earlier.Session)
+			planned.Session, planned.SHA256, planned.Batch = earlier.Session, earlier.SHA256, earlier.Batch
+			return watched, planned, s.noteSubmitted(ctx, connection, planned.HandOver, earlier.Session, earlier.Batch)
+		}
+		if earlier.Batch {
+			// Its package was never closed, or KSeF has not found the invoice in it:
+			// later sessions need not look again.
+			given := item
+			given.SHA256, given.RunID = earlier.SHA256, earlier.RunID
+			if err := s.noteEnd(ctx, connection, given, earlier.Session, factNotProcessed, sessionFact{
+				Text: "KSeF does not have the invoice in this session",
+			}); err != nil {
+				return unclear, planned, err
+			}
 		}
 	}
 	if other := record.unsettledOther(item.SHA256, alike...); other != nil {
@@ -137,7 +163,7 @@ func (s *Session) fateOf(ctx context.Context, connection string, item flow.HandO
 	}
 	if a := record.Accepted; a != nil {
 		// The document was changed after it had been sent, and that was accepted.
-		if err := s.noteSubmitted(ctx, connection, item, a.SessionReference); err != nil {
+		if err := s.noteSubmitted(ctx, connection, item, a.SessionReference, false); err != nil {
 			return unclear, planned, err
 		}
 		return decided, planned, s.noteEnd(ctx, connection, item, a.SessionReference, factRejected, sessionFact{
@@ -152,18 +178,18 @@ func (s *Session) fateOf(ctx context.Context, connection string, item flow.HandO
 func (s *Session) settleOther(ctx context.Context, connection string, item flow.HandOver, other sessionFact, seen *sessionLists) (bool, error) {
 	earlier := item
 	earlier.SHA256, earlier.RunID = other.SHA256, other.RunID
-	if _, err := seen.find(ctx, other.Session, other.SHA256, true); err != nil {
+	if _, err := seen.find(ctx, other.Session, other.SHA256, true, other.Batch); err != nil {
 		return false, err
 	}
 	list, err := seen.list(ctx, other.Session)
 	if err != nil {
 		return false, err
 	}
-	status, err := seen.status(ctx, other.Session)
+	status, err := seen.state(ctx, other.Session)
 	if err != nil {
 		return false, err
 	}
-	end, err := s.collect(ctx, seen.client, connection, earlier, other.Session, list, status)
+	end, err := s.collect(ctx, seen.client, connection, earlier, other.Session, list[other.SHA256], status)
 	return end != endOpen, err
 }
 
@@ -190,10 +216,17 @@ func (s *Session) stillWanted(ctx context.Context, item flow.HandOver) (bool, er
 	return true, nil // a hiccup: sending is what was asked for
 }
 
-func (s *Session) handOvers(ctx context.Context, list flow.ListRef) ([]flow.HandOver, error) {
-	var items []flow.HandOver
-	err := s.Archive.List(ctx, archive.ListRef(list), &items)
-	return items, archiving("read the session's list", err)
+// handOvers are the hand-overs of a list in pieces.
+func (s *Session) handOvers(ctx context.Context, list flow.ListRef, more ...flow.ListRef) ([]flow.HandOver, error) {
+	var all []flow.HandOver
+	for _, piece := range append([]flow.ListRef{list}, more...) {
+		var items []flow.HandOver
+		if err := s.Archive.List(ctx, archive.ListRef(piece), &items); err != nil {
+			return nil, archiving("read the session's list", err)
+		}
+		all = append(all, items...)
+	}
+	return all, nil
 }
 
 func (s *Session) plan(ctx context.Context, list flow.ListRef) ([]planItem, error) {
@@ -202,28 +235,14 @@ func (s *Session) plan(ctx context.Context, list flow.ListRef) ([]planItem, erro
 	return items, archiving("read the session's plan", err)
 }
 
-func (s *Session) noteSubmitted(ctx context.Context, connection string, item flow.HandOver, reference string) error {
+func (s *Session) noteSubmitted(ctx context.Context, connection string, item flow.HandOver, reference string, batch bool) error {
 	return archiving("record the submission", s.note(ctx, sentKey(connection, item.DocumentID), factSubmitted,
 		submissionName(reference, item.SHA256, item.RunID),
-		sessionFact{SHA256: item.SHA256, Session: reference, RunID: item.RunID}))
+		sessionFact{SHA256: item.SHA256, Session: reference, RunID: item.RunID, Batch: batch}))
 }
 
-// bestMatch picks the entry of these bytes: the same bytes may stand there
-// twice, accepted once and called a duplicate of itself the second time.
-func bestMatch(list []ksef.InvoiceStatus, sha256 string) *ksef.InvoiceStatus {
-	var best *ksef.InvoiceStatus
-	for i := range list {
-		status := &list[i]
-		if hexHash(status.InvoiceHash) != sha256 {
-			continue
-		}
-		if best == nil || rank(status) > rank(best) {
-			best = status
-		}
-	}
-	return best
-}
-
+// rank tells which entry of the same bytes counts: they may stand there twice,
+// accepted once and called a duplicate of itself the second time.
 func rank(s *ksef.InvoiceStatus) int {
 	switch {
 	case s.Code == ksef.StatusDone:

@@ -29,8 +29,8 @@ func build(t *testing.T, client *fakeKSeF, contents []string, prepare func(s *Se
 func TestBuildSession_onlyDeliversWhatTheRecordKnows(t *testing.T) {
 	client := &fakeKSeF{}
 	_, out, err := build(t, client, []string{"accepted", "rejected"}, func(s *Session, items []flow.HandOver) {
-		require.NoError(t, s.noteAccepted(t.Context(), "acme", items[0], flow.Transmitted{SHA256: items[0].SHA256, KSeFNumber: "number"}))
-		require.NoError(t, s.noteSubmitted(t.Context(), "acme", items[1], "earlier"))
+		require.NoError(t, s.noteAccepted(t.Context(), "acme", items[0], flow.Transmitted{SHA256: items[0].SHA256, KSeFNumber: "number"}, ""))
+		require.NoError(t, s.noteSubmitted(t.Context(), "acme", items[1], "earlier", false))
 		require.NoError(t, s.noteEnd(t.Context(), "acme", items[1], "earlier", factRejected, sessionFact{Type: flow.ErrInvoiceRejected}))
 	})
 	require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestBuildSession_watchesWhatWasSentBefore(t *testing.T) {
 	b, out, err := build(t, client, []string{"one", "two"}, func(s *Session, items []flow.HandOver) {
 		for _, item := range items {
 			item.RunID = "the run before"
-			require.NoError(t, s.noteSubmitted(t.Context(), "acme", item, "earlier"))
+			require.NoError(t, s.noteSubmitted(t.Context(), "acme", item, "earlier", false))
 		}
 	})
 	require.NoError(t, err)
@@ -63,9 +63,9 @@ func TestBuildSession_watchesWhatWasSentBefore(t *testing.T) {
 // the step waits.
 func TestBuildSession_leavesTheUnclearToAnotherSession(t *testing.T) {
 	prepare := func(s *Session, items []flow.HandOver) {
-		require.NoError(t, s.noteSubmitted(t.Context(), "acme", items[0], "out of order"))
+		require.NoError(t, s.noteSubmitted(t.Context(), "acme", items[0], "out of order", false))
 		for _, item := range items[1:] {
-			require.NoError(t, s.noteAccepted(t.Context(), "acme", item, flow.Transmitted{SHA256: item.SHA256}))
+			require.NoError(t, s.noteAccepted(t.Context(), "acme", item, flow.Transmitted{SHA256: item.SHA256}, ""))
 		}
 	}
 	client := func() *fakeKSeF { return &fakeKSeF{listErr: map[string]error{"out of order": lost(ksef.KindServer)}} }
@@ -84,7 +84,7 @@ func TestBuildSession_settlesAnEarlierContentFirst(t *testing.T) {
 	earlier := func(s *Session, items []flow.HandOver) {
 		other := items[0]
 		other.SHA256, other.RunID = hashHex([]byte("earlier content")), "the run before"
-		require.NoError(t, s.noteSubmitted(t.Context(), "acme", other, "s"))
+		require.NoError(t, s.noteSubmitted(t.Context(), "acme", other, "s", false))
 	}
 	t.Run("KSeF is still deciding", func(t *testing.T) {
 		client := &fakeKSeF{lists: map[string][]ksef.InvoiceStatus{"s": {listed("earlier content", 150)}}, status: map[string]ksef.SessionStatus{"s": {Code: 170}}}

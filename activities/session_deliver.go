@@ -25,7 +25,7 @@ const inParallel = 16
 // twice.
 func (s *Session) DeliverResults(ctx context.Context, in flow.DeliverInput) (out flow.Delivered, err error) {
 	defer s.failed(ctx, in.Connection, &err)
-	list, err := s.handOvers(ctx, in.List)
+	list, err := s.handOvers(ctx, in.List, in.More...)
 	if err != nil {
 		return out, err
 	}

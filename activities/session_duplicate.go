@@ -33,7 +33,7 @@ func (s *Session) resolveDuplicate(ctx context.Context, client KSeFClient, conne
 		AcquisitionDate: original.acquired, Mode: original.mode,
 		SessionReference: status.OriginalSessionReference, InvoiceReference: original.reference, Adopted: true,
 	}
-	if err := s.noteAccepted(ctx, connection, item, accepted); err != nil {
+	if err := s.noteAccepted(ctx, connection, item, accepted, original.upo); err != nil {
 		return endOpen, err
 	}
 	if record.Accepted = &accepted; original.sha256 == item.SHA256 {
@@ -59,7 +59,7 @@ func (s *Session) numberTaken(ctx context.Context, client KSeFClient, item flow.
 	theirs := original.xml
 	if theirs == nil {
 		var err error
-		if theirs, err = client.DownloadInvoice(ctx, status.OriginalKSeFNumber, ""); err != nil {
+		if theirs, err = client.DownloadInvoice(ksef.Spare(ctx), status.OriginalKSeFNumber, ""); err != nil {
 			return text // it would only have said more
 		}
 	}
@@ -76,7 +76,8 @@ type originalInvoice struct {
 	acquired  time.Time
 	mode      string
 	reference string
-	xml       []byte // if it had to be downloaded
+	upo       ksef.SecretURL // of its session's list
+	xml       []byte         // if it had to be downloaded
 }
 
 // originalOnce is original, which is not asked again too soon about one that is
@@ -128,12 +129,12 @@ func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.
 		}
 		for _, o := range list {
 			if sha256 := hexHash(o.InvoiceHash); sha256 != "" && o.KSeFNumber == status.OriginalKSeFNumber {
-				return originalInvoice{sha256: sha256, acquired: o.AcquisitionDate, mode: o.InvoicingMode, reference: o.Reference}, nil
+				return originalInvoice{sha256: sha256, acquired: o.AcquisitionDate, mode: o.InvoicingMode, reference: o.Reference, upo: o.UPODownloadURL}, nil
 			}
 		}
 	}
 	from := number.AcceptedOn().AddDate(0, 0, -1)
-	page, err := client.QueryMetadata(ctx, ksef.MetadataQuery{
+	page, err := client.QueryMetadata(ksef.Spare(ctx), ksef.MetadataQuery{
 		SubjectType: ksef.SubjectSeller, DateType: ksef.DatePermanentStorage, From: from, To: from.AddDate(0, 0, 90),
 		KSeFNumber: status.OriginalKSeFNumber, PageSize: 10,
 	})
@@ -145,7 +146,7 @@ func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.
 			return originalInvoice{sha256: sha256, acquired: m.AcquisitionDate, mode: m.InvoicingMode}, nil
 		}
 	}
-	xml, err := client.DownloadInvoice(ctx, status.OriginalKSeFNumber, "")
+	xml, err := client.DownloadInvoice(ksef.Spare(ctx), status.OriginalKSeFNumber, "")
 	if failure, is := ksef.AsError(err); is && (failure.Kind == ksef.KindNotYet || failure.Has(ksef.CodeInvoiceNotFound)) {
 		return originalInvoice{}, notListedYet(status)
 	}

@@ -20,11 +20,11 @@ func duplicated(t *testing.T, client *fakeKSeF, contents ...string) (base, flow.
 		ref, err := b.Archive.PutDocument(t.Context(), []byte(xml))
 		require.NoError(t, err)
 		earlier := flow.HandOver{DocumentID: 1, SHA256: ref.SHA256, RunID: "run0"}
-		require.NoError(t, s.noteSubmitted(t.Context(), "acme", earlier, "first"))
+		require.NoError(t, s.noteSubmitted(t.Context(), "acme", earlier, "first", false))
 	}
 	last := contents[len(contents)-1]
 	plan, items := sent(t, b, last)
-	require.NoError(t, s.noteSubmitted(t.Context(), "acme", items[0].HandOver, "s"))
+	require.NoError(t, s.noteSubmitted(t.Context(), "acme", items[0].HandOver, "s", false))
 	if client.lists == nil {
 		client.lists = map[string][]ksef.InvoiceStatus{}
 	}
@@ -150,7 +150,7 @@ func TestResolveDuplicate_waitsForAnOriginalThatIsNotVisible(t *testing.T) {
 	b.Connections.(*fakeConnections).settings.TimeScale = 1
 	plan, items := sent(t, b, "one")
 	s := &Session{b}
-	require.NoError(t, s.noteSubmitted(t.Context(), "acme", items[0].HandOver, "s"))
+	require.NoError(t, s.noteSubmitted(t.Context(), "acme", items[0].HandOver, "s", false))
 	client.lists = map[string][]ksef.InvoiceStatus{"s": {duplicateOf("one", "")}}
 	client.status = map[string]ksef.SessionStatus{"s": {Code: 445}}
 	for range 24 * 60 {

@@ -132,7 +132,7 @@ func TestFind_doesNotTakeItsOwnEndForAnAnswer(t *testing.T) {
 	client := &endingKSeF{fakeKSeF: &fakeKSeF{status: map[string]ksef.SessionStatus{"s": {Code: ksef.StatusOpen}}}, end: end}
 	b := testBase(t, client)
 	stopClock(&b)
-	_, err := (&Session{b}).listsOf(client, 1).find(ctx, "s", hashHex([]byte("one")), false)
+	_, err := (&Session{b}).listsOf(client, 1).find(ctx, "s", hashHex([]byte("one")), false, false)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -147,7 +147,7 @@ func TestBuildSession_looksSeveralTimesIntoTheSessionBefore(t *testing.T) {
 		return []ksef.InvoiceStatus{listed("one", 150)}
 	}
 	_, out, err := build(t, client, []string{"one"}, func(s *Session, items []flow.HandOver) {
-		require.NoError(t, s.noteSubmitted(t.Context(), "acme", items[0], "earlier"))
+		require.NoError(t, s.noteSubmitted(t.Context(), "acme", items[0], "earlier", false))
 	})
 	require.NoError(t, err)
 	require.Equal(t, []int{0}, out.Watch)
@@ -166,7 +166,7 @@ func TestBuildSession_looksOnlySoLongInOneAttempt(t *testing.T) {
 	for i := range 10 {
 		session := fmt.Sprintf("s%d", i)
 		item := flow.HandOver{DocumentID: int64(i + 1), SHA256: hashHex([]byte("x")), RunID: "run1"}
-		require.NoError(t, s.noteSubmitted(t.Context(), "acme", item, session))
+		require.NoError(t, s.noteSubmitted(t.Context(), "acme", item, session, false))
 		what, _, err := s.fateOf(t.Context(), "acme", item, seen)
 		if what == unclear {
 			require.Equal(t, flow.ErrKSeFNotYet, classify(err).Type)
@@ -201,7 +201,7 @@ func TestBuildSession_knowsAnInvoiceThatWasRenderedAnew(t *testing.T) {
 	first, anew := renderedAt(8, "one"), renderedAt(9, "one")
 	hash := hashHex([]byte(first))
 	submitted := func(s *Session, keep func(string) flow.HandOver) {
-		require.NoError(t, s.noteSubmitted(t.Context(), "acme", keep(first), "earlier"))
+		require.NoError(t, s.noteSubmitted(t.Context(), "acme", keep(first), "earlier", false))
 	}
 	t.Run("not taken: the same bytes are sent again", func(t *testing.T) {
 		client := &fakeKSeF{status: map[string]ksef.SessionStatus{"earlier": {Code: 440}}}
@@ -220,7 +220,7 @@ func TestBuildSession_knowsAnInvoiceThatWasRenderedAnew(t *testing.T) {
 	t.Run("accepted: it is answered, under the hash that was handed over", func(t *testing.T) {
 		b, what, _ := fateNow(t, &fakeKSeF{}, anew, func(s *Session, keep func(string) flow.HandOver) {
 			submitted(s, keep)
-			require.NoError(t, s.noteAccepted(t.Context(), "acme", keep(first), flow.Transmitted{DocumentID: 1, SHA256: hash, KSeFNumber: "number"}))
+			require.NoError(t, s.noteAccepted(t.Context(), "acme", keep(first), flow.Transmitted{DocumentID: 1, SHA256: hash, KSeFNumber: "number"}, ""))
 		})
 		require.Equal(t, decided, what)
 		answer := knownOf(t, b, anew, "run2").Accepted
@@ -246,7 +246,7 @@ func TestBuildSession_knowsAnInvoiceThatWasRenderedAnew(t *testing.T) {
 	})
 	t.Run("other content accepted: issued otherwise", func(t *testing.T) {
 		b, what, _ := fateNow(t, &fakeKSeF{}, renderedAt(9, "two"), func(s *Session, keep func(string) flow.HandOver) {
-			require.NoError(t, s.noteAccepted(t.Context(), "acme", keep(first), flow.Transmitted{DocumentID: 1, SHA256: hash, KSeFNumber: "number"}))
+			require.NoError(t, s.noteAccepted(t.Context(), "acme", keep(first), flow.Transmitted{DocumentID: 1, SHA256: hash, KSeFNumber: "number"}, ""))
 		})
 		require.Equal(t, decided, what)
 		require.Equal(t, flow.ErrIssuedOtherwise, knownOf(t, b, renderedAt(9, "two"), "run2").End.Type)
@@ -273,7 +273,7 @@ func TestKnown_findsTheRejectionOfTheBytesThatWereSentInstead(t *testing.T) {
 		require.NoError(t, err)
 	}
 	item := flow.HandOver{DocumentID: 1, SHA256: hashHex([]byte(first)), RunID: "run2"}
-	require.NoError(t, s.noteSubmitted(t.Context(), "acme", item, "s"))
+	require.NoError(t, s.noteSubmitted(t.Context(), "acme", item, "s", false))
 	require.NoError(t, s.noteEnd(t.Context(), "acme", item, "s", factRejected, sessionFact{Type: flow.ErrInvoiceRejected}))
 	require.NotNil(t, knownOf(t, b, anew, "run2").End)
 	require.Nil(t, knownOf(t, b, anew, "run3").End, "a person's new try has no answer yet")
@@ -286,7 +286,7 @@ func TestAlike_withoutBytesOnlyTheHashCounts(t *testing.T) {
 	b := testBase(t, &fakeKSeF{})
 	s := &Session{b}
 	item := flow.HandOver{DocumentID: 1, SHA256: hashHex([]byte(renderedAt(8, "one"))), RunID: "run1"}
-	require.NoError(t, s.noteSubmitted(t.Context(), "acme", item, "s"))
+	require.NoError(t, s.noteSubmitted(t.Context(), "acme", item, "s", false))
 	record, err := b.sentRecord(t.Context(), "acme", 1)
 	require.NoError(t, err)
 	alike, err := b.alike(t.Context(), record, hashHex([]byte(renderedAt(9, "one"))))

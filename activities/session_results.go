@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/ksef"
 )
@@ -69,12 +71,12 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 				continue
 			}
 			if status.Code == ksef.StatusOpen {
-				s.closeNowAndThen(ctx, client, in.Connection, reference)
+				s.closeNowAndThen(ctx, client, in.Connection, reference, undecided.batch[reference])
 			}
 			out.Code, out.Ended = status.Code, status.Code >= ksef.StatusDone
 			known := status.InvoiceCount - len(undecided.positions[reference])
 			out.Decided = max(0, status.Successful+status.Failed-max(0, known))
-			if out.Ended || out.Decided > 0 {
+			if out.Ended || out.Decided > 0 && enough(in, out.Decided, flow.Unscaled(now.Sub(began), c.TimeScale)) {
 				return out, nil
 			}
 		}
@@ -85,19 +87,30 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 	return out, nil
 }
 
+// packageNews is how long the first decisions about a package wait for more.
+const packageNews = time.Minute
+
+// enough tells whether so many decisions are worth collecting. Those about a
+// package come in large numbers, and each collection reads its whole list.
+func enough(in flow.AwaitInput, decided int, waited time.Duration) bool {
+	return !in.Batch || decided >= len(in.Open) || waited >= packageNews
+}
+
 // grouped are undecided positions of a plan by their KSeF session.
 type grouped struct {
 	order     []string
 	positions map[string][]int
+	batch     map[string]bool // batch sessions
 }
 
 func bySession(plan []planItem, in flow.AwaitInput) grouped {
-	g := grouped{positions: map[string][]int{}}
+	g := grouped{positions: map[string][]int{}, batch: map[string]bool{}}
 	for _, i := range in.Open {
-		reference := plan[i].Session
+		reference, batch := plan[i].Session, plan[i].Batch
 		if reference == "" {
-			reference = in.Reference
+			reference, batch = in.Reference, in.Batch
 		}
+		g.batch[reference] = batch
 		if _, there := g.positions[reference]; !there {
 			g.order = append(g.order, reference)
 		}
@@ -125,8 +138,7 @@ func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out f
 	var notYet []int // duplicates whose original is not visible yet
 	processing := 0
 	for _, reference := range undecided.order {
-		list, err := seen.list(ctx, reference)
-		if err != nil {
+		if _, err := seen.list(ctx, reference); err != nil {
 			failure = err // the other sessions may be read
 			continue
 		}
@@ -138,8 +150,10 @@ func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out f
 		if session.Code == sessionKeyUnreadable {
 			client.ForgetPublicKeys()
 		}
-		for _, i := range undecided.positions[reference] {
-			end, err := s.collectListed(ctx, seen, in.Connection, plan[i].HandOver, reference, list, session)
+		positions := undecided.positions[reference]
+		ends, failures := s.collectAll(ctx, seen, in.Connection, plan, positions, reference, session)
+		for n, i := range positions {
+			end, err := ends[n], failures[n]
 			if err != nil {
 				s.Logger.WarnContext(ctx, "KSeF's answer to an invoice is not clear yet",
 					"connection", in.Connection, "documentId", plan[i].DocumentID, "error", err)
@@ -168,16 +182,39 @@ func (s *Session) CollectResults(ctx context.Context, in flow.AwaitInput) (out f
 	return out, nil
 }
 
+// collectAll looks at the invoices of one session, several at a time.
+func (s *Session) collectAll(ctx context.Context, seen *sessionLists, connection string, plan []planItem, positions []int, reference string, session ksef.SessionStatus) ([]collectEnd, []error) {
+	ends, failures := make([]collectEnd, len(positions)), make([]error, len(positions))
+	var group errgroup.Group
+	group.SetLimit(inParallel)
+	for n, i := range positions {
+		group.Go(func() error {
+			ends[n], failures[n] = s.collectListed(ctx, seen, connection, plan[i].HandOver, reference, session)
+			return nil
+		})
+	}
+	_ = group.Wait() // the failures are given back one by one
+	return ends, failures
+}
+
 // collectListed is collect, which believes that KSeF has never had an invoice
 // only after several looks into the list of a session that has ended.
-func (s *Session) collectListed(ctx context.Context, seen *sessionLists, connection string, item flow.HandOver, reference string, list []ksef.InvoiceStatus, session ksef.SessionStatus) (collectEnd, error) {
-	if bestMatch(list, item.SHA256) == nil && session.Code >= ksef.StatusDone {
-		if _, err := seen.look(ctx, reference, item.SHA256); err != nil {
+func (s *Session) collectListed(ctx context.Context, seen *sessionLists, connection string, item flow.HandOver, reference string, session ksef.SessionStatus) (collectEnd, error) {
+	seen.mu.Lock()
+	status := seen.lists[reference][item.SHA256]
+	if status == nil && session.Code >= ksef.StatusDone {
+		var err error
+		if status, err = seen.look(ctx, reference, item.SHA256); err != nil {
+			seen.mu.Unlock()
 			return endOpen, err
 		}
-		list = seen.lists[reference]
 	}
-	return s.collect(ctx, seen.client, connection, item, reference, list, session)
+	if status != nil && meaning(status.Code) == duplicate {
+		defer seen.mu.Unlock() // the quota of looking for originals is small
+	} else {
+		seen.mu.Unlock()
+	}
+	return s.collect(ctx, seen.client, connection, item, reference, status, session)
 }
 
 // sessionKeyUnreadable is the status of a session whose AES key KSeF could
@@ -193,9 +230,8 @@ const (
 )
 
 // collect looks at one invoice of a session and records its end.
-func (s *Session) collect(ctx context.Context, client KSeFClient, connection string, item flow.HandOver, reference string, list []ksef.InvoiceStatus, session ksef.SessionStatus) (collectEnd, error) {
-	status := bestMatch(list, item.SHA256)
-	if status == nil {
+func (s *Session) collect(ctx context.Context, client KSeFClient, connection string, item flow.HandOver, reference string, status *ksef.InvoiceStatus, session ksef.SessionStatus) (collectEnd, error) {
+	if status == nil { // it is not in the session's list
 		if session.Code < ksef.StatusDone {
 			return endOpen, nil
 		}
@@ -213,7 +249,7 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 			DocumentID: item.DocumentID, SHA256: item.SHA256, KSeFNumber: status.KSeFNumber,
 			AcquisitionDate: status.AcquisitionDate, Mode: status.InvoicingMode,
 			SessionReference: reference, InvoiceReference: status.Reference,
-		})
+		}, status.UPODownloadURL)
 	case duplicate:
 		return s.resolveDuplicate(ctx, client, connection, item, reference, status, fact)
 	case notProcessed:
@@ -284,6 +320,9 @@ func meaning(code int) verdict {
 	return rejected
 }
 
-func (s *Session) noteAccepted(ctx context.Context, connection string, item flow.HandOver, answer flow.Transmitted) error {
-	return archiving("record the KSeF number", s.note(ctx, sentKey(connection, item.DocumentID), factAccepted, short(answer.SHA256), answer))
+// noteAccepted records KSeF's number, and the link to the confirmation if KSeF
+// has shown one.
+func (s *Session) noteAccepted(ctx context.Context, connection string, item flow.HandOver, answer flow.Transmitted, upo ksef.SecretURL) error {
+	return archiving("record the KSeF number", s.note(ctx, sentKey(connection, item.DocumentID), factAccepted, short(answer.SHA256),
+		acceptedFact{answer, upo.Reveal()}))
 }

@@ -37,11 +37,11 @@ func TestBestMatch_prefersTheAcceptedOfTheSameBytes(t *testing.T) {
 		"others do not count":      {[]ksef.InvoiceStatus{listed("y", 200), failed}, 450},
 		"unreadable hash is other": {[]ksef.InvoiceStatus{{InvoiceHash: "%%%", Code: 200}, failed}, 450},
 	} {
-		require.Equal(t, c.want, bestMatch(c.list, hash).Code, name)
+		require.Equal(t, c.want, listByHash(c.list)[hash].Code, name)
 	}
-	require.Nil(t, bestMatch([]ksef.InvoiceStatus{listed("y", 200)}, hash))
-	require.Nil(t, bestMatch(nil, hash))
-	require.Nil(t, bestMatch([]ksef.InvoiceStatus{{InvoiceHash: "%%%"}}, hash))
+	require.Nil(t, listByHash([]ksef.InvoiceStatus{listed("y", 200)})[hash])
+	require.Nil(t, listByHash(nil)[hash])
+	require.Nil(t, listByHash([]ksef.InvoiceStatus{{InvoiceHash: "%%%"}})[hash])
 }
 
 // collect submits the contents in session "s" and collects them from a list.
@@ -52,7 +52,7 @@ func collect(t *testing.T, client *fakeKSeF, contents ...string) (base, flow.Col
 	in := flow.AwaitInput{Connection: "acme", Reference: "s", Plan: plan}
 	for i, item := range items {
 		in.Open = append(in.Open, i)
-		require.NoError(t, (&Session{b}).noteSubmitted(t.Context(), "acme", item.HandOver, "s"))
+		require.NoError(t, (&Session{b}).noteSubmitted(t.Context(), "acme", item.HandOver, "s", false))
 	}
 	out, err := ran(t, (&Session{b}).CollectResults, in)
 	return b, out, err
@@ -324,7 +324,7 @@ func TestFind_seeksALostInvoiceInItsSession(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			lists := (&Session{testBase(t, c.client)}).listsOf(c.client, 1000)
-			status, err := lists.find(t.Context(), "s", hash, c.taken)
+			status, err := lists.find(t.Context(), "s", hash, c.taken, false)
 			if c.fails != "" {
 				require.Equal(t, c.fails, classify(err).Type)
 				return
@@ -340,7 +340,7 @@ func TestFind_readsEachListOnce(t *testing.T) {
 	client := &fakeKSeF{lists: map[string][]ksef.InvoiceStatus{"s": {listed("one", 150), listed("two", 150)}}}
 	lists := (&Session{testBase(t, client)}).listsOf(client, 1000)
 	for _, xml := range []string{"one", "two", "one"} {
-		status, err := lists.find(t.Context(), "s", hashHex([]byte(xml)), true)
+		status, err := lists.find(t.Context(), "s", hashHex([]byte(xml)), true, false)
 		require.NoError(t, err)
 		require.NotNil(t, status)
 	}

@@ -162,7 +162,7 @@ func (w *sending) sendOne(ctx context.Context, item flow.HandOver, seen *session
 		return leftEnd, archiving("read the record", err)
 	}
 	if slices.ContainsFunc(record.Taken, func(f sessionFact) bool { return f.Session == w.session && f.SHA256 == item.SHA256 }) {
-		return sentEnd, w.noteSubmitted(ctx, w.connection, item, w.session) // also for this run
+		return sentEnd, w.noteSubmitted(ctx, w.connection, item, w.session, false) // also for this run
 	}
 	posts := record.posts(w.session, item.SHA256)
 	if posts > 0 {
@@ -246,18 +246,40 @@ func (s *Session) noteEnd(ctx context.Context, connection string, item flow.Hand
 // what has ended or is closing is closed. A session that stays open in spite of
 // several tries is left, because the connection's next session waits for this
 // step: AwaitSession tries again, and KSeF closes it by itself after 12 hours.
-func (s *Session) CloseSession(ctx context.Context, in flow.CloseInput) (_ flow.Nothing, err error) {
+//
+// A batch session whose package KSeF has not got whole comes to nothing: it is
+// Lost.
+func (s *Session) CloseSession(ctx context.Context, in flow.CloseInput) (out flow.Closed, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	client, _, err := s.Connections.KSeF(ctx, in.Connection)
 	if err != nil {
-		return flow.Nothing{}, err
+		return out, err
 	}
-	if err = closeSession(ctx, client, in.Reference); err != nil && ctx.Err() == nil && !metGate(err) && triesOf(ctx) >= closeTries {
+	err = closeSession(ctx, client, in.Reference, in.Batch)
+	switch {
+	case err == nil || ctx.Err() != nil || metGate(err):
+		return out, err
+	case in.Batch && incomplete(err) && triesOf(ctx) >= lostTries:
+		s.Logger.WarnContext(ctx, "KSeF lacks a part of a package; its invoices come again in another session",
+			"connection", in.Connection, "session", in.Reference, "error", err)
+		return flow.Closed{Lost: true}, nil
+	case triesOf(ctx) >= closeTries:
 		s.Logger.ErrorContext(ctx, "a KSeF session cannot be closed; it is tried again while its answers are awaited",
 			"connection", in.Connection, "session", in.Reference, "error", err)
-		return flow.Nothing{}, nil
+		return out, nil
 	}
-	return flow.Nothing{}, err
+	return out, err
+}
+
+// lostTries is after how many attempts a part that KSeF does not find is lost:
+// its storage may follow an upload with a delay.
+const lostTries = 3
+
+// incomplete tells whether a session cannot be closed because its package is
+// not there, or not as announced.
+func incomplete(err error) bool {
+	failure, is := ksef.AsError(err)
+	return is && (failure.Has(ksef.CodePartMissing) || failure.Has(ksef.CodePartSize))
 }
 
 // closeTries is after how many attempts a session that cannot be closed is
@@ -266,9 +288,13 @@ func (s *Session) CloseSession(ctx context.Context, in flow.CloseInput) (_ flow.
 const closeTries = 5
 
 // closeSession closes a session. After a failure, its status tells.
-func closeSession(ctx context.Context, client KSeFClient, reference string) error {
-	err := client.CloseOnlineSession(ctx, reference)
-	if failure, is := ksef.AsError(err); err == nil || is && (failure.Has(ksef.CodeSessionForbids) || failure.Kind == ksef.KindGone) {
+func closeSession(ctx context.Context, client KSeFClient, reference string, batch bool) error {
+	closing := client.CloseOnlineSession
+	if batch {
+		closing = client.CloseBatchSession
+	}
+	err := closing(ctx, reference)
+	if failure, is := ksef.AsError(err); err == nil || is && (failure.Has(ksef.CodeSessionForbids) || failure.Has(ksef.CodeUploadTooLate) || failure.Kind == ksef.KindGone) {
 		return nil // closed already, by us or by KSeF
 	}
 	if status, e := client.SessionStatus(ctx, reference); e == nil && status.Code > ksef.StatusOpen {
@@ -279,12 +305,12 @@ func closeSession(ctx context.Context, client KSeFClient, reference string) erro
 
 // closeNowAndThen tries to close a session that is still open although nobody
 // sends into it any more. Nothing depends on it.
-func (s *Session) closeNowAndThen(ctx context.Context, client KSeFClient, connection, reference string) {
+func (s *Session) closeNowAndThen(ctx context.Context, client KSeFClient, connection, reference string, batch bool) {
 	key := "close " + connection + " " + reference
 	if s.vain.wait(key, s.Now()) > 0 {
 		return
 	}
-	if err := closeSession(ctx, client, reference); err != nil {
+	if err := closeSession(ctx, client, reference, batch); err != nil {
 		pause := s.vain.vain(key, s.Now(), s.scaleOf(ctx, connection))
 		s.Logger.WarnContext(ctx, "a KSeF session is still open and cannot be closed; KSeF closes it by itself after 12 hours",
 			"connection", connection, "session", reference, "next", pause, "error", err)

@@ -1,114 +1,18 @@
 package activities
 
 import (
-	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
-	"teamogy-ksef/internal/archive"
-	"teamogy-ksef/internal/connection"
 	"teamogy-ksef/internal/flow"
-	"teamogy-ksef/internal/ksef"
-	"teamogy-ksef/internal/teamogy"
 )
-
-// mostInFlight bounds a connection's running SendInvoice workflows: what
-// TransmitInvoices may have to carry over. The rest stays in Teamogy's list.
-const mostInFlight = 2000
-
-// StartImports starts an ImportInvoice for each invoice of a list that has no
-// document yet. It counts every one that still has to download its XML, also
-// one that an earlier attempt has started, and stops at in.Most of them. One
-// that cannot be started is counted and does not hold the others up, nor, if
-// there are only such, what comes after this list.
-func (s *Starts) StartImports(ctx context.Context, in flow.StartImportsInput) (out flow.StartImportsResult, err error) {
-	defer s.failed(ctx, in.Connection, &err)
-	var found []foundInvoice
-	if err := s.Archive.List(ctx, archive.ListRef(in.List), &found); err != nil {
-		return out, archiving("read the list of found invoices", err)
-	}
-	var last error
-	for out.Next = in.From; out.Next < len(found); out.Next++ {
-		m := &found[out.Next]
-		record, err := s.receivedRecord(ctx, in.Connection, m.KSeFNumber)
-		if err != nil {
-			last = archiving("read the record of "+m.KSeFNumber, err)
-			out.Failed++
-			continue
-		}
-		if record.Created != nil {
-			out.Known++
-			continue
-		}
-		if out.Started >= in.Most {
-			break
-		}
-		switch started, err := s.startImport(ctx, in, m); {
-		case err != nil:
-			last = fmt.Errorf("start the import of %s: %w", m.KSeFNumber, err)
-			out.Failed++
-		case started || record.Fetched == nil:
-			out.Started++
-		default:
-			out.Known++
-		}
-	}
-	if last != nil {
-		s.Logger.ErrorContext(ctx, "imports could not be started; they come again", "connection", in.Connection, "failed", out.Failed, "error", last)
-		if out.Started+out.Known == 0 && !leaveBehind(ctx, last) {
-			return out, last // it is not one invoice, it is all of them
-		}
-	}
-	return out, nil
-}
-
-func (s *Starts) startImport(ctx context.Context, in flow.StartImportsInput, m *foundInvoice) (bool, error) {
-	number, err := ksef.ParseNumber(m.KSeFNumber)
-	if err != nil {
-		// Never seen, and not to be lost: the workflow will say what is wrong.
-		s.Logger.WarnContext(ctx, "KSeF listed an invoice with a malformed number", "connection", in.Connection, "ksefNumber", m.KSeFNumber, "error", err)
-	}
-	if err := s.note(ctx, receivedKey(in.Connection, m.KSeFNumber), factFound, "metadata", m); err != nil {
-		return false, archiving("record the metadata", err)
-	}
-	if number != "" {
-		if err := s.indexReceived(ctx, in.Connection, number); err != nil {
-			return false, archiving("index the invoice", err)
-		}
-	}
-	sha256 := ""
-	if raw, err := base64.StdEncoding.DecodeString(m.InvoiceHash); err == nil {
-		sha256 = hex.EncodeToString(raw)
-	}
-	return start(ctx, flow.StartOfImport(flow.ImportInput{
-		Connection: in.Connection, KSeFNumber: m.KSeFNumber, SHA256: sha256, Subject: in.Subject,
-	}, importSummary(m)))
-}
-
-// importSummary is a received invoice's line in the Web UI.
-func importSummary(m *ksef.Metadata) string {
-	return fmt.Sprintf("Invoice %s from %s, %s %s", m.InvoiceNumber, m.SellerName, flow.Amount(m.Gross.StringFixed(2)), m.Currency)
-}
-
-// sendSummary is an issued invoice's line in the Web UI; its number may not be
-// known.
-func sendSummary(documentID int64, number string) string {
-	if number == "" {
-		return documentName(documentID)
-	}
-	return "Invoice " + number
-}
 
 // start starts an invoice's workflow under its deterministic ID and tells
 // whether it is new. One that runs or has ended well stays as it is; one that
@@ -124,140 +28,6 @@ func start(ctx context.Context, s flow.InvoiceStart) (bool, error) {
 	return err == nil, err
 }
 
-// StartSends asks Teamogy for ready sales invoices and starts a SendInvoice
-// for each. The record is read first: what was rejected or withdrawn is not
-// started again until its content changes.
-func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out flow.StartSendsResult, err error) {
-	defer s.failed(ctx, in.Connection, &err)
-	client, c, err := s.Connections.Teamogy(ctx, in.Connection)
-	if err != nil {
-		return out, err
-	}
-	out.Settings = settingsOf(c)
-	if !c.Send {
-		return out, nil
-	}
-	ready, err := client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.Normal), c.SendTypes, c.SendReadyStatus)
-	if err != nil {
-		return out, err
-	}
-	out.Ready = len(ready)
-	s.compared.keep(c.Name, func(id int64) bool {
-		return slices.ContainsFunc(ready, func(d teamogy.ReadyInvoice) bool { return d.ID == id })
-	})
-	room, err := s.room(ctx, in.Connection)
-	if err != nil {
-		return out, err
-	}
-	var refused []teamogy.ReadyInvoice
-	var last error
-	for _, document := range ready {
-		if slices.Contains(in.Held, document.ID) {
-			out.Held++
-			continue
-		}
-		record, err := s.sentRecord(ctx, c.Name, document.ID)
-		switch {
-		case err != nil:
-			last = archiving("read the record of "+documentName(document.ID), err)
-			out.Failed++
-		case record.numberWritten():
-			out.Running++ // done; Teamogy's view is stale, or somebody set the status back
-		case record.Accepted == nil && record.everRefused():
-			refused = append(refused, document)
-		default:
-			last = cmp.Or(s.startSend(ctx, c, document, room, &out), last)
-		}
-	}
-	// Looking whether refused documents have changed costs requests, so it
-	// comes last and a few at a time.
-	looks := 0
-	for _, document := range refused {
-		if looks == mostLooks || !s.compared.due(c.Name, document.ID, c.TimeScale) {
-			out.Refused++
-			continue
-		}
-		looks++
-		changed, err := s.changed(ctx, client, c, document.ID)
-		if err != nil {
-			last = fmt.Errorf("compare %s with what was refused: %w", documentName(document.ID), err)
-			out.Failed++
-		} else if changed {
-			before := out.Started
-			last = cmp.Or(s.startSend(ctx, c, document, room, &out), last)
-			if out.Started == before {
-				continue // no room: the next poll looks again
-			}
-		} else {
-			out.Refused++
-		}
-		s.compared.note(c.Name, document.ID)
-	}
-	if last != nil {
-		s.Logger.ErrorContext(ctx, "documents could not be looked after; the next poll tries again", "connection", c.Name, "failed", out.Failed, "error", last)
-		if out.Failed == len(ready) && !leaveBehind(ctx, last) {
-			return out, last // perhaps it concerns all of them, and passes
-		}
-	}
-	return out, nil
-}
-
-// mostLooks is how many refused documents are compared in one poll.
-const mostLooks = 10
-
-func (s *Starts) startSend(ctx context.Context, c *connection.Connection, document teamogy.ReadyInvoice, room int, out *flow.StartSendsResult) error {
-	if out.Started >= room {
-		out.Deferred++
-		return nil
-	}
-	started, err := start(ctx, flow.StartOfSend(flow.SendInvoiceInput{
-		Connection: c.Name, DocumentID: document.ID, Listed: true,
-	}, sendSummary(document.ID, document.Number)))
-	switch {
-	case err != nil:
-		out.Failed++
-		return fmt.Errorf("start sending %s: %w", documentName(document.ID), err)
-	case started:
-		out.Started++
-	default:
-		out.Running++
-	}
-	return nil
-}
-
-// changed compares the content of a refused document with what was refused:
-// at once when it is first seen back in the ready list, then once an hour,
-// later once a day.
-func (s *Starts) changed(ctx context.Context, client TeamogyClient, c *connection.Connection, documentID int64) (bool, error) {
-	record, err := s.sentRecord(ctx, c.Name, documentID)
-	if err != nil {
-		return false, archiving("read the record", err)
-	}
-	xml, _, err := client.ReadInvoiceXML(teamogy.WithPriority(ctx, teamogy.Low), documentID)
-	switch {
-	case xmlMissing(err):
-		return !record.refused("", s.today()), nil
-	case notFound(err): // deleted meanwhile
-		return false, nil
-	case err != nil:
-		return false, err
-	}
-	refused, err := s.refusedAlike(ctx, record, xml)
-	return !refused, err
-}
-
-// room tells how many SendInvoice workflows may be started now.
-func (s *Starts) room(ctx context.Context, connectionName string) (int, error) {
-	count, err := activity.GetClient(ctx).CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-		Query: fmt.Sprintf("WorkflowType='%s' AND ExecutionStatus='Running' AND %s='%s'",
-			flow.SendInvoice, flow.AttributeConnection.GetName(), connectionName),
-	})
-	if err != nil {
-		return 0, fmt.Errorf("count the invoices under way: %w", err)
-	}
-	return max(0, mostInFlight-int(count.GetCount())), nil
-}
-
 // Transmit hands an invoice over to the connection's TransmitInvoices and is
 // completed by its session from outside. Its time-out hands over again.
 func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.Transmitted, err error) {
@@ -269,7 +39,7 @@ func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.
 	_, err = activity.GetClient(ctx).SignalWithStartWorkflow(ctx, flow.TransmitID(in.Connection), flow.SignalTransmit,
 		flow.HandOver{
 			WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID, ActivityID: info.ActivityID,
-			DocumentID: in.DocumentID, SHA256: in.Document.SHA256, Form: in.Form,
+			DocumentID: in.DocumentID, SHA256: in.Document.SHA256, Form: in.Form, Attachment: in.Attachment, Size: in.Document.Size,
 		},
 		client.StartWorkflowOptions{
 			TaskQueue:                info.TaskQueue,
@@ -279,8 +49,9 @@ func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.
 				flow.AttributeConnection.ValueSet(in.Connection), flow.AttributeDirection.ValueSet(flow.DirectionSent),
 				flow.AttributeState.ValueSet(flow.StateTransmitting)),
 			StaticSummary: "KSeF sessions of " + in.Connection,
+			Priority:      flow.OwnersFirst(in.Connection),
 		},
-		flow.TransmitInvoices, flow.TransmitState{Connection: in.Connection})
+		flow.TransmitInvoices, flow.TransmitState{Connection: in.Connection, Packages: true})
 	if err != nil {
 		return out, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/connection"
 	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/invoice"
@@ -173,7 +174,7 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 	if err != nil {
 		return out, archiving("read the record", err)
 	}
-	xml, info, err := client.ReadInvoiceXML(teamogy.WithPriority(ctx, teamogy.Normal), in.DocumentID)
+	xml, info, err := t.issuedXML(ctx, client, c, in, record)
 	if a := record.Accepted; a != nil {
 		// There is nothing to send; but the number belongs to the bytes that
 		// KSeF has, and to no others.
@@ -223,6 +224,25 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 	return out, archiving("index the document", t.indexSent(ctx, c.Name, in.DocumentID, document.IssueDate))
 }
 
+// shownFor is how long after Teamogy's list has shown a ready document, with its XML, that is taken for the document
+// itself. It is real time, as people's changes are.
+const shownFor = 5 * time.Minute
+
+// issuedXML is the document's XML with the document itself: as Teamogy's list has shown it a moment ago, when it was
+// ready and had no KSeF number, or as it is.
+func (t *Teamogy) issuedXML(ctx context.Context, client TeamogyClient, c *connection.Connection, in flow.SendInvoiceInput, record *sentRecord) ([]byte, teamogy.DocumentInfo, error) {
+	if shown := in.Shown; shown != nil && in.Listed && record.Accepted == nil && t.Now().Sub(shown.At).Abs() < shownFor {
+		xml, err := t.Archive.Document(ctx, shown.Document.SHA256)
+		if err == nil {
+			return xml, teamogy.DocumentInfo{ID: in.DocumentID, Number: shown.Number, Status: c.SendReadyStatus}, nil
+		}
+		if !errors.Is(err, archive.ErrNotFound) {
+			return nil, teamogy.DocumentInfo{}, archiving("read the invoice's XML", err)
+		}
+	}
+	return client.ReadInvoiceXML(teamogy.WithPriority(ctx, teamogy.Normal), in.DocumentID)
+}
+
 // numbered refuses a document that carries a KSeF number already. It is
 // recorded, so that not every poll tries it again.
 func (t *Teamogy) numbered(ctx context.Context, in flow.SendInvoiceInput, xml []byte, ksefNumber string) error {
@@ -258,7 +278,7 @@ func (t *Teamogy) RecordKSeFNumber(ctx context.Context, in flow.RecordNumberInpu
 		Status: c.SendSentStatus, From: c.SendReadyStatus, KSeFNumber: in.Answer.KSeFNumber, KSeFStatus: ksefStatusAccepted,
 		AcceptedAt: in.Answer.AcquisitionDate, Mode: in.Answer.Mode, VerificationLink: link,
 		UPOReference: upoKey(in.Answer.KSeFNumber), SessionReference: in.Answer.SessionReference,
-		ClearMessage: true,
+		ClearMessage: true, First: t.firstWrite(c.Name, in),
 	})
 	if locked(err) { // its number is there; what else an earlier attempt did not write cannot be added any more
 		t.Logger.WarnContext(ctx, "Teamogy does not let a document with its KSeF number be completed", "connection", c.Name, "documentId", in.DocumentID, "error", err)
@@ -274,6 +294,31 @@ func (t *Teamogy) RecordKSeFNumber(ctx context.Context, in flow.RecordNumberInpu
 	}
 	return out, archiving("record that the number is written back",
 		t.note(ctx, sentKey(c.Name, in.DocumentID), factWrittenBack, numberFact, writtenFact{KSeFNumber: in.Answer.KSeFNumber, SHA256: in.Answer.SHA256}))
+}
+
+// firstWrite lets the number be written without reading the document before and after, if nothing was ever written to
+// it: no number, also not by an attempt that got no answer, and no rejection, whose message would have to be cleared.
+func (t *Teamogy) firstWrite(connectionName string, in flow.RecordNumberInput) *teamogy.FirstWrite {
+	key := sentKey(connectionName, in.DocumentID)
+	return &teamogy.FirstWrite{
+		Due: func(ctx context.Context) (bool, error) {
+			record, err := t.sentRecord(ctx, connectionName, in.DocumentID)
+			if err != nil {
+				return false, archiving("read the record", err)
+			}
+			return !record.everRefused() && len(record.Writing) == 0 && len(record.WrittenBack) == 0, nil
+		},
+		Begin: func(ctx context.Context) error {
+			added, err := t.noteNew(ctx, key, factWriting, numberFact, writtenFact{KSeFNumber: in.Answer.KSeFNumber})
+			if err != nil {
+				return archiving("record that the number is about to be written", err)
+			}
+			if !added {
+				return newProblem(flow.ErrTeamogyUnavailable, "another worker is writing to %s: this attempt leaves it to that one", documentName(in.DocumentID))
+			}
+			return nil
+		},
+	}
 }
 
 // verificationLink is the public link behind QR code I of the invoice.

@@ -96,6 +96,13 @@ func (t *Teamogy) create(ctx context.Context, client TeamogyClient, key archive.
 	if body := record.toRepeat(); body != "" {
 		prepared.Body = []byte(body)
 	}
+	// Nothing is noted before the POST can leave: an attempt that is given up because its turn does not come leaves
+	// nothing behind.
+	ctx, give, err := client.AwaitTurn(ctx)
+	if err != nil {
+		return teamogy.Document{}, err
+	}
+	defer give()
 	if err := client.MayCreate(); err != nil {
 		return teamogy.Document{}, err
 	}

@@ -27,12 +27,16 @@ type creatingTeamogy struct {
 	adopt      error
 	frozen     func() // what happens after the look
 	statuses   int    // how many bodies were prepared: each is another one
+	turn       error  // why no turn comes within the quota
 }
 
 func (f *creatingTeamogy) RecallDoubt(_ string, since time.Time, _ int64) { f.doubt = !since.IsZero() }
 func (f *creatingTeamogy) HighestID() int64                               { return 700 }
 func (f *creatingTeamogy) MayCreate() error                               { return nil }
-func (f *creatingTeamogy) Ping(context.Context) error                     { return nil }
+func (f *creatingTeamogy) AwaitTurn(ctx context.Context) (context.Context, func(), error) {
+	return ctx, func() {}, f.turn
+}
+func (f *creatingTeamogy) Ping(context.Context) error { return nil }
 
 func (f *creatingTeamogy) FindDocumentByKSeFNumber(context.Context, string) (teamogy.Document, bool, error) {
 	f.asked++
@@ -85,6 +89,25 @@ func creatingIn(t *testing.T, f *creatingTeamogy, wrap func(archive.Store) archi
 
 func unanswered() error { return ofTeamogy(teamogy.Network) }
 func refused() error    { return ofTeamogy(teamogy.UnknownStatus) }
+
+// An attempt whose turn within the quota does not come leaves nothing behind, however often that happens.
+func TestCreateReceived_recordsNothingBeforeItsTurnHasCome(t *testing.T) {
+	f := &creatingTeamogy{searchable: true, turn: ofTeamogy(teamogy.QuotaLocal), create: func(int) (teamogy.Document, error) { return teamogy.Document{ID: 5}, nil }}
+	create, b := creating(t, f)
+	for range 3 {
+		_, err := create()
+		require.Equal(t, flow.ErrTeamogyQuota, typeOfFailure(t, err))
+	}
+	facts, err := b.Archive.Facts(t.Context(), receivedKey("acme", originalNumber))
+	require.NoError(t, err)
+	require.Empty(t, facts)
+	f.turn = nil
+	result, err := create()
+	require.NoError(t, err)
+	require.Equal(t, int64(5), result.DocumentID)
+	require.Equal(t, 4, f.asked, "each attempt looks before it creates")
+	require.Len(t, f.bodies, 1)
+}
 
 // A doubtful create is repeated once, with the very bytes of the first; after that a person must look.
 func TestCreateReceived_repeatsADoubtfulCreateOnceWithIdenticalBytes(t *testing.T) {

@@ -119,7 +119,7 @@ func TestChanged_triesADateOfIssueAgainOnAnotherDay(t *testing.T) {
 func TestLimitsOf_takesOtherForGroupsThatAreNotNamed(t *testing.T) {
 	limits := limitsOf(ksef.RateLimits{
 		ksef.GroupInvoiceMetadata: {PerHour: 20}, ksef.GroupOther: {PerSecond: 10, PerMinute: 30, PerHour: 120},
-	})
+	}, 1)
 	require.Equal(t, flow.Limits{
 		QueriesPerHour: 20, DownloadsPerMinute: 30, DownloadsPerHour: 120,
 		OpensPerMinute: 30, OpensPerHour: 120, SendsPerMinute: 30, SendsPerHour: 120,

@@ -79,10 +79,12 @@ func run(ctx context.Context) error {
 		// to stall for 15 to 30 s.
 		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
 		WorkerStopTimeout:          stopTimeout,
+		// Activities mostly wait, for Teamogy's and KSeF's quotas and answers.
+		MaxConcurrentActivityExecutionSize: activities.Slots,
 		// Of the 15 s after which a worker is taken for dead the SDK would let 12 pass
 		// between two beats, which a busy server misses now and then.
 		MaxHeartbeatThrottleInterval: 5 * time.Second,
-		Interceptors:                 []interceptor.WorkerInterceptor{&activities.Heartbeats{}},
+		Interceptors:                 []interceptor.WorkerInterceptor{&activities.Shares{}, &activities.Heartbeats{}},
 	})
 	workflows.Register(w)
 	store := connection.NewStore(settings.ConnectionsDir, logger, activities.CheckSettings(time.Now))

@@ -26,6 +26,16 @@ func reserved(limit int) int {
 	return max(1, limit-max(1, limit/10))
 }
 
+// reservedForDuplicates leaves 30 % of a limit, 6 of KSeF's 20 metadata queries
+// an hour, to the resolution of duplicates and to imports that need the metadata
+// of one invoice.
+func reservedForDuplicates(limit int) int {
+	if limit <= 1 {
+		return limit
+	}
+	return max(1, limit-max(1, limit*3/10))
+}
+
 func (l *ledger) minute() time.Duration { return flow.Scaled(time.Minute, l.timeScale) }
 func (l *ledger) hour() time.Duration   { return flow.Scaled(time.Hour, l.timeScale) }
 
@@ -38,10 +48,15 @@ func (l *ledger) allowed(now time.Time) int {
 	if l.perMinute > 0 {
 		allowed = min(allowed, l.perMinute-l.since(now.Add(-l.minute())))
 	}
-	if l.perHour > 0 {
-		allowed = min(allowed, l.perHour-l.since(now.Add(-l.hour())))
+	return max(0, min(allowed, l.allowedInHour(now)))
+}
+
+// allowedInHour tells how many may be spent now as far as the hour goes.
+func (l *ledger) allowedInHour(now time.Time) int {
+	if l.perHour <= 0 {
+		return withoutLimit
 	}
-	return max(0, allowed)
+	return max(0, l.perHour-l.since(now.Add(-l.hour())))
 }
 
 // waitFor tells how long to wait until count may be spent at once; zero if

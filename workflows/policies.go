@@ -44,6 +44,8 @@ var (
 	oneCall = policy{startToClose: 2 * time.Minute, heartbeat: 15 * time.Second}
 	// manyCalls is for lists that are worked through one by one.
 	manyCalls = policy{startToClose: 15 * time.Minute, heartbeat: 15 * time.Second}
+	// transfer is for what moves packages of up to 5 GB.
+	transfer = policy{startToClose: 6 * time.Hour, heartbeat: 15 * time.Second}
 	// longWait is for waiting on KSeF; the attempt itself returns within the
 	// hour, also without news.
 	longWait = policy{startToClose: 65 * time.Minute, heartbeat: 15 * time.Second}

@@ -49,6 +49,8 @@ type receiveInvoices struct {
 	preflight  *flow.Authenticated
 	queries    ledger
 	downloads  ledger
+	exports    ledger
+	packages   bool // export packages are used: false in the runs of earlier code
 	preview    int
 	stuckAt    time.Time // where the present sweep met more of one date than KSeF shows; zero: nowhere
 }
@@ -65,7 +67,8 @@ func newReceive(ctx workflow.Context, in flow.ReceiveInput) (*receiveInvoices, e
 		r.state.Cursors = map[string]flow.Cursor{}
 	}
 	r.paused, r.nextPoll = r.state.Paused, r.state.NextPoll
-	r.queries.spent, r.downloads.spent = r.state.Queries, r.state.Downloads
+	r.queries.spent, r.downloads.spent, r.exports.spent = r.state.Queries, r.state.Downloads, r.state.Exports
+	r.packages = workflow.GetVersion(ctx, exportsChange, workflow.DefaultVersion, 1) >= 1
 	if err := describe(ctx, in.Connection, flow.DirectionReceived, flow.StatePolling); err != nil {
 		return nil, err
 	}
@@ -96,7 +99,13 @@ func (r *receiveInvoices) cycle(ctx workflow.Context) error {
 		r.doing = "switched off: RECEIVE=off"
 		return nil
 	}
+	if err := r.resume(ctx); err != nil {
+		return err
+	}
 	for _, subject := range r.settings.Subjects {
+		if r.state.Manifest != nil {
+			break // a pause has come: first things first
+		}
 		if err := r.sweep(ctx, subject); err != nil {
 			return err
 		}
@@ -106,9 +115,21 @@ func (r *receiveInvoices) cycle(ctx workflow.Context) error {
 	}
 	r.state.LastPoll = workflow.Now(ctx)
 	r.state.Totals.Cycles++
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf("%d invoices found, %d imports started, last asked %s",
-		r.state.Totals.Found, r.state.Totals.Started, r.state.LastPoll.UTC().Format(time.RFC3339)))
+	r.describeDetails(ctx)
 	return nil
+}
+
+// describeDetails shows in the Web UI what was done, and how the last found
+// invoices were brought.
+func (r *receiveInvoices) describeDetails(ctx workflow.Context) {
+	details := fmt.Sprintf("%d invoices found, %d imports started", r.state.Totals.Found, r.state.Totals.Started)
+	if !r.state.LastPoll.IsZero() {
+		details += ", last asked " + r.state.LastPoll.UTC().Format(time.RFC3339)
+	}
+	if r.state.Choice != "" {
+		details += "\n\n" + r.state.Choice
+	}
+	workflow.SetCurrentDetails(ctx, details)
 }
 
 // authenticate is the visible preflight: login, permissions, days left on the
@@ -121,6 +142,11 @@ func (r *receiveInvoices) authenticate(ctx workflow.Context) error {
 	}
 	r.preflight, r.settings, r.timeScale = &preflight, preflight.Settings, preflight.Settings.TimeScale
 	r.queries.perMinute, r.queries.perHour = reserved(preflight.Limits.QueriesPerMinute), reserved(preflight.Limits.QueriesPerHour)
+	if r.packages {
+		r.queries.perHour = reservedForDuplicates(preflight.Limits.QueriesPerHour)
+	}
+	r.exports.perMinute, r.exports.perHour = reserved(preflight.Limits.ExportsPerMinute), reserved(preflight.Limits.ExportsPerHour)
+	r.exports.timeScale = r.timeScale
 	r.downloads.perMinute, r.downloads.perHour = reserved(preflight.Limits.DownloadsPerMinute), reserved(preflight.Limits.DownloadsPerHour)
 	r.queries.timeScale, r.downloads.timeScale = r.timeScale, r.timeScale
 	return nil
@@ -178,19 +204,33 @@ func (r *receiveInvoices) cursor(subject string) flow.Cursor {
 func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w window, moves bool) (through, all bool, err error) {
 	position := w
 	all = true
+	further := false // a package was cut off: there is more, without asking
 	for {
 		cursor := r.cursor(subject)
-		page, err := r.find(ctx, subject, position)
-		if err != nil {
-			return false, false, err
+		page, started, brought := flow.Found{}, false, false
+		if further && !r.supplies(ctx).noPackages {
+			r.chosen(ctx, "the export package was cut off: another one; "+r.supplies(ctx).left())
+			if page, started, brought, err = r.byPackage(ctx, subject, position, moves, !moves); err != nil {
+				return false, false, err
+			}
 		}
-		if r.settings.Receive == "preview" {
-			r.preview = page.List.Count
-			return false, false, nil
+		if !brought {
+			if page, err = r.find(ctx, subject, position); err != nil {
+				return false, false, err
+			}
+			if r.settings.Receive == "preview" {
+				r.preview = page.List.Count
+				return false, false, nil
+			}
+			if page, started, brought, err = r.bring(ctx, subject, position, page, moves); err != nil {
+				return false, false, err
+			}
 		}
-		started, err := r.start(ctx, subject, page.List)
-		if err != nil {
-			return false, false, err
+		if further = brought; brought {
+			position.offset = 0
+		}
+		if r.state.Manifest != nil {
+			return false, false, nil // a pause has come
 		}
 		if position.stuck(page) {
 			r.reportStuck(ctx, subject, position.from)
@@ -214,6 +254,30 @@ func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w wi
 		}
 		position = next
 	}
+}
+
+// bring starts what a window holds, whose first page (or a further one) was
+// found. If a package brought all of the window, page is the package's.
+func (r *receiveInvoices) bring(ctx workflow.Context, subject string, w window, found flow.Found, moves bool) (page flow.Found, started, brought bool, err error) {
+	if !r.packages {
+		started, err = r.start(ctx, subject, found.List)
+		return found, started, false, err
+	}
+	how, reason := choose(found, r.supplies(ctx), !moves)
+	if how != nothingNew {
+		r.chosen(ctx, reason)
+	}
+	switch how {
+	case nothingNew:
+		r.state.Totals.Known += found.Known
+		return found, true, false, nil
+	case byPackage, byList:
+		if page, started, brought, err = r.byPackage(ctx, subject, w, moves, how == byList); err != nil || brought {
+			return page, started, brought, err
+		}
+	}
+	started, err = r.start(ctx, subject, found.List)
+	return found, started, false, err
 }
 
 // reportStuck makes known that KSeF holds more invoices with one time of storage
@@ -247,34 +311,38 @@ func (r *receiveInvoices) find(ctx workflow.Context, subject string, w window) (
 // fast as the quota of downloads allows. It tells whether all are started; a
 // pause ends it early.
 func (r *receiveInvoices) start(ctx workflow.Context, subject string, list flow.ListRef) (all bool, err error) {
+	next := 0
+	return r.startFrom(ctx, subject, list, &next)
+}
+
+// startFrom is start from a position on, which it moves.
+func (r *receiveInvoices) startFrom(ctx workflow.Context, subject string, list flow.ListRef, next *int) (all bool, err error) {
 	all = true
-	for next := 0; next < list.Count; {
+	for first := true; *next < list.Count; first = false {
 		if err := rest(ctx, r.downloads.waitFor(workflow.Now(ctx), 1), "KSeF's quota of downloads"); err != nil {
 			return false, err
 		}
-		if next > 0 && r.paused != "" {
+		if !first && r.paused != "" {
 			return false, nil
 		}
-		if next > 0 && r.due(ctx) {
+		if !first && r.due(ctx) {
 			return false, errDue
 		}
-		r.doing = fmt.Sprintf("starting imports: %d of %d looked at", next, list.Count)
+		r.doing = fmt.Sprintf("starting imports: %d of %d looked at", *next, list.Count)
 		most := max(1, r.downloads.allowed(workflow.Now(ctx)))
-		result, err := run(ctx, manyCalls, fmt.Sprintf("Start the imports of %d found invoices", list.Count-next), starts.StartImports, flow.StartImportsInput{
-			Connection: r.connection, Subject: subject, List: list, From: next, Most: most,
+		result, err := run(ctx, manyCalls, fmt.Sprintf("Start the imports of %d found invoices", list.Count-*next), starts.StartImports, flow.StartImportsInput{
+			Connection: r.connection, Subject: subject, List: list, From: *next, Most: most,
 		})
 		if err != nil {
 			return false, err
 		}
 		r.downloads.spend(workflow.Now(ctx), result.Started)
-		r.state.Totals.Started += result.Started
-		r.state.Totals.Known += result.Known
-		r.state.Totals.Failed += result.Failed
-		all = all && result.Failed == 0
-		if result.Next <= next {
+		all = !r.countStarts(result) && all
+		stands := result.Next <= *next
+		*next = max(*next, result.Next)
+		if stands {
 			return false, nil // no progress: the next cycle goes on
 		}
-		next = result.Next
 	}
 	return all, nil
 }
@@ -347,7 +415,7 @@ func (r *receiveInvoices) status() (flow.ReceiveStatus, error) {
 	return flow.ReceiveStatus{
 		Connection: r.connection, Doing: r.doing, Paused: r.paused, Cursors: r.state.Cursors,
 		LastPoll: r.state.LastPoll, NextPoll: r.nextPoll, LastPreview: r.preview, Preflight: r.preflight, Totals: r.state.Totals,
-		Stuck: r.state.Stuck, LastRecheck: r.state.LastRecheck,
+		Stuck: r.state.Stuck, LastRecheck: r.state.LastRecheck, Choice: r.state.Choice, Manifest: r.state.Manifest,
 	}, nil
 }
 
@@ -356,6 +424,6 @@ func (r *receiveInvoices) continueAsNew(ctx workflow.Context) error {
 		return err
 	}
 	r.state.Paused, r.state.NextPoll = r.paused, r.carriedOver()
-	r.state.Queries, r.state.Downloads = r.queries.spent, r.downloads.spent
+	r.state.Queries, r.state.Downloads, r.state.Exports = r.queries.spent, r.downloads.spent, r.exports.spent
 	return workflow.NewContinueAsNewError(ctx, flow.ReceiveInvoices, flow.ReceiveInput{Connection: r.connection, State: &r.state})
 }

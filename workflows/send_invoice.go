@@ -95,7 +95,7 @@ func (s *sendInvoice) transmit(ctx workflow.Context, issued flow.IssuedInvoice) 
 		return none, err
 	}
 	answer, err := run(ctx, handOver(valid.TimeScale), "Send to KSeF in a session of "+flow.TransmitID(s.in.Connection), starts.Transmit, flow.TransmitInput{
-		Connection: s.in.Connection, DocumentID: s.in.DocumentID, Document: issued.Document, Form: valid.Form,
+		Connection: s.in.Connection, DocumentID: s.in.DocumentID, Document: issued.Document, Form: valid.Form, Attachment: valid.Attachment,
 	})
 	if err != nil {
 		return none, err

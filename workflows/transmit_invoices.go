@@ -17,10 +17,21 @@ const (
 	gatherSilence = 2 * time.Second
 	// gatherMost bounds the gathering from its first invoice on.
 	gatherMost = 15 * time.Second
-	// mostInSession bounds an online session until batch sessions exist.
+	// gatherPackage is the same when a package is coming together. It is never
+	// less than gatherPackageReal, because a worker's pace has no time scale.
+	gatherPackage     = 2 * time.Minute
+	gatherPackageReal = time.Minute
+	// manyPending is from how many pending invoices on a silence is
+	// silenceReal at least, for the same reason.
+	manyPending = 10
+	silenceReal = time.Second
+	// mostInSession bounded an online session before there were batch sessions.
 	mostInSession = 100
-	// betweenOpens is the least time between two sessions, far within the
-	// 120 opens an hour.
+	// mostAtOnce is how many hand-overs one activity is given: of at most 300
+	// bytes each, within the 64 KB of a payload.
+	mostAtOnce = 200
+	// betweenOpens is the least time between two sessions, within the 120 opens
+	// of online sessions and, less the reserve, the 60 of batch sessions an hour.
 	betweenOpens = time.Minute
 	// mostWaiting is how many closed sessions may wait for KSeF's answers
 	// before another one is opened.
@@ -94,6 +105,14 @@ type transmitInvoices struct {
 	pace   flow.Pace
 	paceAt time.Time
 	doing  string
+
+	running []runningSession // sessions of this run that are being sent
+}
+
+// runningSession is a session that was started in this run.
+type runningSession struct {
+	id    string
+	child workflow.ChildWorkflowFuture
 }
 
 // cycle waits for work and does what there is to do.
@@ -101,6 +120,7 @@ func (t *transmitInvoices) cycle(ctx workflow.Context) error {
 	if err := t.awaitWork(ctx); err != nil {
 		return err
 	}
+	t.noteEnded(ctx)
 	if err := t.answerKnown(ctx); err != nil {
 		return err
 	}
@@ -175,18 +195,22 @@ func (t *transmitInvoices) awaitWork(ctx workflow.Context) error {
 	t.doing = "waiting for invoices"
 	workflow.SetCurrentDetails(ctx, t.story())
 	var timeout time.Duration
-	next := t.nextReady()
 	now := workflow.Now(ctx)
+	nextReady := t.nextReady
+	if t.Packages {
+		nextReady = func() time.Time { return t.nextReadyAfter(now) }
+	}
+	next := nextReady()
 	if next.After(now) {
 		timeout = next.Sub(now)
 	}
 	blocking := t.blocking(ctx)
-	if len(blocking) > 0 {
-		timeout = t.scaled(doubtAfter)
+	if doubt := t.scaled(doubtAfter); len(blocking) > 0 && (!t.Packages || timeout == 0 || doubt < timeout) {
+		timeout = doubt
 	}
 	woken, err := t.await(ctx, timeout, "Invoices that KSeF did not decide on are tried again", func() bool {
 		// What comes in meanwhile may have another time to wait for.
-		return t.sendable(ctx) || len(t.known) > 0 || len(t.suspects) > 0 || !t.nextReady().Equal(next)
+		return t.sendable(ctx) || len(t.known) > 0 || len(t.suspects) > 0 || t.silentlyEnded() || !nextReady().Equal(next)
 	})
 	if err == nil && !woken {
 		t.suspects = append(t.suspects, blocking...)
@@ -211,13 +235,42 @@ func (t *transmitInvoices) blocking(ctx workflow.Context) []string {
 func (t *transmitInvoices) sendable(ctx workflow.Context) bool {
 	now := workflow.Now(ctx)
 	waiting, sending := t.waiting(now.Add(-t.scaled(stuckAfter)))
-	return t.ready(now) > 0 && waiting < mostWaiting && !sending
+	if t.ready(now) == 0 || waiting >= mostWaiting {
+		return false
+	}
+	if !t.Packages {
+		return !sending
+	}
+	_, _, there := t.plan(now, t.pace)
+	return there
+}
+
+// silentlyEnded tells whether a session has ended although it has not told that
+// it is sent.
+func (t *transmitInvoices) silentlyEnded() bool {
+	return slices.ContainsFunc(t.running, func(r runningSession) bool { return r.child.IsReady() && t.sending(r.id) })
+}
+
+// noteEnded gives back the invoices of sessions that ended without a word,
+// because somebody terminated them, and forgets those that were sent.
+func (t *transmitInvoices) noteEnded(ctx workflow.Context) {
+	t.running = slices.DeleteFunc(t.running, func(r runningSession) bool {
+		switch {
+		case !t.sending(r.id):
+			return true
+		case !r.child.IsReady():
+			return false
+		}
+		workflow.GetLogger(ctx).Error("a session ended before it had sent its invoices", "session", r.id, "error", r.child.Get(ctx, nil))
+		t.sessionGone(r.id)
+		return true
+	})
 }
 
 // answerKnown answers registrations whose answer is in the record already.
 func (t *transmitInvoices) answerKnown(ctx workflow.Context) error {
 	for len(t.known) > 0 {
-		items := t.takeKnown(mostInSession)
+		items := t.takeKnown(mostInSession) // with answers of 150 bytes each
 		delivered, err := runDraining(ctx, t, manyCalls, fmt.Sprintf("Answer %d invoices that KSeF has decided on before", len(items)),
 			starts.DeliverKnown, flow.DeliverDirectInput{Connection: t.Connection, Items: items})
 		if err != nil {
@@ -255,35 +308,57 @@ func (t *transmitInvoices) recover(ctx workflow.Context) error {
 	return nil
 }
 
+// firstPackages is the change from which on several invoices go as a package. A
+// run that began before it asks at each session, under a name of its own,
+// whether that session was opened before or is the first one after.
+const firstPackages = "packages-from-session-%d"
+
 // transmit gathers, waits for the pace, and has one session opened, filled
 // and closed. The session's answers come later, by signal.
 func (t *transmitInvoices) transmit(ctx workflow.Context) error {
+	if !t.Packages {
+		change := fmt.Sprintf(firstPackages, t.Totals.Sessions+1)
+		t.Packages = workflow.GetVersion(ctx, change, workflow.DefaultVersion, 1) > workflow.DefaultVersion
+	}
 	if err := t.readPace(ctx); err != nil {
 		return err
 	}
 	if err := t.gather(ctx); err != nil {
 		return err
 	}
-	most, err := t.awaitPace(ctx)
-	if err != nil {
+	next, err := t.awaitPace(ctx)
+	if err != nil || next.most == 0 {
 		return err
 	}
 	now := workflow.Now(ctx)
-	items := t.take(now, most)
+	s := flow.WaitingSession{ID: flow.SessionID(t.Connection, now), Since: now}
+	var items []flow.Waiting
+	if t.Packages {
+		items, s.Group, s.Batch = t.takeGroup(now, next.group, next.most), next.name(), next.batch
+	} else {
+		items = t.take(now, next.most)
+	}
 	if len(items) == 0 {
 		return nil
 	}
 	// In flight from now on: what registers again meanwhile is not queued twice.
-	id := flow.SessionID(t.Connection, now)
-	t.sessionStarted(id, now, items)
-	list, err := runDraining(ctx, t, oneCall, fmt.Sprintf("Note the list of %d invoices", len(items)), starts.PlanSession, flow.PlanInput{
-		Connection: t.Connection, Items: handOversOf(items),
-	})
-	if err != nil {
-		t.sessionGone(id)
-		return err
+	t.sessionStarted(s, items)
+	in := flow.SessionInput{Connection: t.Connection, TimeScale: t.pace.TimeScale, Batch: s.Batch, Offline: s.Batch && next.offline}
+	for piece := range slices.Chunk(handOversOf(items), mostAtOnce) {
+		list, err := runDraining(ctx, t, oneCall, fmt.Sprintf("Note the list of %d invoices", len(piece)), starts.PlanSession, flow.PlanInput{
+			Connection: t.Connection, Items: piece,
+		})
+		if err != nil {
+			t.sessionGone(s.ID)
+			return err
+		}
+		if in.List.Key == "" {
+			in.List = list
+		} else {
+			in.More = append(in.More, list)
+		}
 	}
-	return t.runSession(ctx, id, list)
+	return t.runSession(ctx, s, in)
 }
 
 func handOversOf(items []flow.Waiting) []flow.HandOver {
@@ -313,13 +388,17 @@ func (t *transmitInvoices) readPace(ctx workflow.Context) error {
 // a full session.
 func (t *transmitInvoices) gather(ctx workflow.Context) error {
 	t.doing = "gathering invoices for a session"
-	end := workflow.Now(ctx).Add(t.scaled(gatherMost))
-	for workflow.Now(ctx).Before(end) {
+	began := workflow.Now(ctx)
+	for workflow.Now(ctx).Before(began.Add(t.gatherFor())) {
 		before := len(t.Pending)
-		if before >= mostInSession {
+		if before >= t.mostGathered() {
 			return nil
 		}
-		came, err := t.await(ctx, t.scaled(gatherSilence), "Gather invoices", func() bool { return len(t.Pending) > before })
+		silence := t.scaled(gatherSilence)
+		if t.Packages && before >= manyPending {
+			silence = max(silence, silenceReal)
+		}
+		came, err := t.await(ctx, silence, "Gather invoices", func() bool { return len(t.Pending) > before })
 		if err != nil || !came {
 			return err
 		}
@@ -327,78 +406,105 @@ func (t *transmitInvoices) gather(ctx workflow.Context) error {
 	return nil
 }
 
-// awaitPace waits until a session may be opened and what is ready be sent in
-// it, and tells how many may.
-func (t *transmitInvoices) awaitPace(ctx workflow.Context) (int, error) {
-	if t.extraOpens > 0 {
-		t.spend(ctx, t.extraOpens, 0)
-		t.extraOpens = 0
+func (t *transmitInvoices) gatherFor() time.Duration {
+	if t.Packages && len(t.Pending) > mostOnline {
+		return max(t.scaled(gatherPackage), gatherPackageReal)
 	}
+	return t.scaled(gatherMost)
+}
+
+func (t *transmitInvoices) mostGathered() int {
+	if t.Packages {
+		return mostInBatch
+	}
+	return mostInSession
+}
+
+// awaitPace waits until a session may be opened and what is ready be sent in
+// it, and tells which. It is none if nothing is ready any more.
+func (t *transmitInvoices) awaitPace(ctx workflow.Context) (plannedSession, error) {
+	t.spend(ctx, t.extraOpens, 0, t.extraBatch)
+	t.extraOpens, t.extraBatch = 0, 0
 	for {
-		opens, sends := t.ledgers()
 		now := workflow.Now(ctx)
-		// Sessions are a minute apart, so that the minute's sends are there again;
-		// of the hour's, whatever is left is used.
-		pause := max(opens.waitFor(now, 1), sends.waitFor(now, 1))
-		if last := len(t.Opens); last > 0 {
-			// Never within a second, also in scaled time: a session's ID is its second.
-			pause = max(pause, t.Opens[last-1].At.Add(max(t.scaled(betweenOpens), time.Second)).Sub(now))
+		next, pause, there := t.planned(now)
+		if !there {
+			return plannedSession{}, nil
 		}
 		if pause <= 0 {
-			return min(mostInSession, sends.allowed(now)), nil
+			return next, nil
 		}
 		until := now.Add(pause)
 		t.doing = "waiting for KSeF's limits until " + until.UTC().Format(time.RFC3339)
 		if _, err := t.await(ctx, pause, "KSeF's limits of sessions and sends", func() bool {
-			return !workflow.Now(ctx).Before(until)
+			return !workflow.Now(ctx).Before(until) || t.Packages && t.sooner(workflow.Now(ctx), until)
 		}); err != nil {
-			return 0, err
+			return plannedSession{}, err
 		}
 	}
 }
 
-// ledgers are the quotas of opening and sending as they stand.
-func (t *transmitInvoices) ledgers() (opens, sends ledger) {
-	l := t.pace.Limits
-	opens = ledger{perMinute: reserved(l.OpensPerMinute), perHour: reserved(l.OpensPerHour), timeScale: t.pace.TimeScale, spent: t.Opens}
-	sends = ledger{perMinute: reserved(l.SendsPerMinute), perHour: reserved(l.SendsPerHour), timeScale: t.pace.TimeScale, spent: t.Sends}
-	return opens, sends
+// sooner tells whether something has come that need not wait until then.
+func (t *transmitInvoices) sooner(now, until time.Time) bool {
+	_, pause, there := t.plan(now, t.pace)
+	return !there || now.Add(pause).Before(until)
+}
+
+// planned is plan, or what a run of before does instead: one session after the
+// other, of whatever is ready.
+func (t *transmitInvoices) planned(now time.Time) (next plannedSession, pause time.Duration, there bool) {
+	if t.Packages {
+		return t.plan(now, t.pace)
+	}
+	opens, sends, _ := t.quotas(t.pace)
+	// Sessions are a minute apart, so that the minute's sends are there again;
+	// of the hour's, whatever is left is used.
+	pause = max(opens.waitFor(now, 1), sends.waitFor(now, 1))
+	if last := len(t.Opens); last > 0 {
+		// Never within a second, also in scaled time: a session's ID is its second.
+		pause = max(pause, t.Opens[last-1].At.Add(max(t.scaled(betweenOpens), time.Second)).Sub(now))
+	}
+	return plannedSession{most: min(mostInSession, sends.allowed(now))}, pause, true
 }
 
 // spend notes requests when they are scheduled, not when they succeed.
-func (t *transmitInvoices) spend(ctx workflow.Context, opens, sends int) {
-	o, s := t.ledgers()
+func (t *transmitInvoices) spend(ctx workflow.Context, opens, sends, batches int) {
+	o, s, b := t.quotas(t.pace)
 	now := workflow.Now(ctx)
 	o.spend(now, opens)
 	s.spend(now, sends)
-	t.Opens, t.Sends = o.spent, s.spent
+	b.spend(now, batches)
+	t.Opens, t.Sends, t.Batches = o.spent, s.spent, b.spent
 }
 
-// runSession starts the session as an abandoned child and waits until its
-// invoices are at KSeF and it is closed: opening, sending and closing go one
-// at a time.
-func (t *transmitInvoices) runSession(ctx workflow.Context, id string, list flow.ListRef) error {
-	t.doing = fmt.Sprintf("sending %d invoices in %s", list.Count, id)
-	t.spend(ctx, 1, list.Count)
+// runSession starts the session as an abandoned child. Of one group, opening,
+// sending and closing go one at a time; the others do not wait for it.
+func (t *transmitInvoices) runSession(ctx workflow.Context, s flow.WaitingSession, in flow.SessionInput) error {
+	t.doing = fmt.Sprintf("sending %d invoices in %s", in.Count(), s.ID)
+	if in.Batch {
+		t.spend(ctx, 0, 0, 1)
+	} else {
+		t.spend(ctx, 1, in.Count(), 0)
+	}
 	// Cancelling TransmitInvoices must not stop a session halfway.
 	apart, _ := workflow.NewDisconnectedContext(ctx)
 	child := workflow.ExecuteChildWorkflow(
-		workflow.WithChildOptions(apart, sessionOptions(t.Connection, id, list.Count)),
-		flow.TransmitSession, flow.SessionInput{Connection: t.Connection, List: list, TimeScale: t.pace.TimeScale})
+		workflow.WithChildOptions(apart, sessionOptions(t.Connection, s.ID, in.Count())),
+		flow.TransmitSession, in)
 	// The child must have been started before this run may end.
 	if err := child.GetChildWorkflowExecution().Get(apart, nil); err != nil {
-		workflow.GetLogger(ctx).Error("a session could not be started", "session", id, "error", err)
-		t.sessionGone(id)
+		workflow.GetLogger(ctx).Error("a session could not be started", "session", s.ID, "error", err)
+		t.sessionGone(s.ID)
 		return rest(ctx, t.scaled(betweenOpens), "Try another session later")
 	}
-	if _, err := t.await(ctx, 0, "", func() bool { return child.IsReady() || !t.sending(id) }); err != nil {
+	t.running = append(t.running, runningSession{s.ID, child})
+	if t.Packages {
+		return nil
+	}
+	if _, err := t.await(ctx, 0, "", func() bool { return child.IsReady() || !t.sending(s.ID) }); err != nil {
 		return err
 	}
-	if t.sending(id) {
-		// It ended without a word: somebody terminated it.
-		workflow.GetLogger(ctx).Error("a session ended before it had sent its invoices", "session", id, "error", child.Get(apart, nil))
-		t.sessionGone(id)
-	}
+	t.noteEnded(ctx)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ type transmitting struct {
 	mu       sync.Mutex
 	opened   []time.Time
 	sessions [][]flow.HandOver
+	inputs   []flow.SessionInput
 	lists    map[string][]flow.HandOver
 	known    []flow.HandOver
 	unknown  []int64 // what DeliverKnown finds no answer for
@@ -35,14 +37,16 @@ func newTransmitting(t *testing.T) *transmitting {
 	t.Helper()
 	s := &transmitting{
 		e: bareEnvironment(t, "acme/transmit"), sending: 5 * time.Second, deciding: 20 * time.Second, lists: map[string][]flow.HandOver{},
-		pace: flow.Pace{TimeScale: 1, Limits: flow.Limits{OpensPerMinute: 30, OpensPerHour: 120, SendsPerMinute: 30, SendsPerHour: 180}},
+		pace: flow.Pace{TimeScale: 1, Limits: flow.Limits{
+			OpensPerMinute: 30, OpensPerHour: 120, SendsPerMinute: 30, SendsPerHour: 180, BatchesPerMinute: 20, BatchesPerHour: 60,
+		}},
 	}
 	s.tell = s.e.SignalWorkflow
 	outside(s.e, "ReadPace", func(flow.ConnectionInput) (flow.Pace, error) { return s.pace, nil })
 	outside(s.e, "PlanSession", func(in flow.PlanInput) (flow.ListRef, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		key := string(rune('a' + len(s.lists)))
+		key := fmt.Sprint("list ", len(s.lists))
 		s.lists[key] = in.Items
 		return flow.ListRef{Key: key, Count: len(in.Items)}, nil
 	})
@@ -61,8 +65,11 @@ func newTransmitting(t *testing.T) *transmitting {
 	Register(replacing{s.e, flow.TransmitSession, func(ctx workflow.Context, in flow.SessionInput) error {
 		s.mu.Lock()
 		items := s.lists[in.List.Key]
+		for _, piece := range in.More {
+			items = slices.Concat(items, s.lists[piece.Key])
+		}
 		s.opened = append(s.opened, workflow.Now(ctx))
-		s.sessions = append(s.sessions, items)
+		s.sessions, s.inputs = append(s.sessions, items), append(s.inputs, in)
 		s.mu.Unlock()
 		id := workflow.GetInfo(ctx).WorkflowExecution.ID
 		if s.session != nil {
@@ -139,13 +146,13 @@ func TestTransmitInvoices_gathersWhileInvoicesKeepComing(t *testing.T) {
 
 func TestTransmitInvoices_boundsTheGathering(t *testing.T) {
 	s := newTransmitting(t)
-	for i := range int64(40) { // they come without end
+	for i := range int64(300) { // they come without end
 		s.handOver(time.Duration(i)*time.Second, handedOver(i+1, "a"))
 	}
 	s.e.after(time.Hour, s.e.CancelWorkflow)
 	s.run()
-	require.Less(t, len(s.sessions[0]), 20)
-	require.Equal(t, documents(some(1, 40)), documents(slices.Concat(s.sessions...)))
+	require.Less(t, len(s.sessions[0]), 130)
+	require.Equal(t, documents(some(1, 300)), documents(slices.Concat(s.sessions...)))
 }
 
 func TestTransmitInvoices_sendsOneSessionPerForm(t *testing.T) {
@@ -171,9 +178,14 @@ func TestTransmitInvoices_keepsThePace(t *testing.T) {
 		}
 		s.e.after(flow.Scaled(6*time.Hour, scale), s.e.CancelWorkflow)
 		s.run()
-		var sends []flow.Spent
+		var sends, packages []flow.Spent
 		for i, at := range s.opened {
-			sends = append(sends, flow.Spent{At: at, Count: len(s.sessions[i])})
+			if s.inputs[i].Batch {
+				packages = append(packages, flow.Spent{At: at, Count: 1})
+			} else {
+				require.LessOrEqual(t, len(s.sessions[i]), mostOnline)
+				sends = append(sends, flow.Spent{At: at, Count: len(s.sessions[i])})
+			}
 			if i > 0 {
 				require.GreaterOrEqual(t, at.Sub(s.opened[i-1]), flow.Scaled(time.Minute, scale))
 			}
@@ -181,6 +193,8 @@ func TestTransmitInvoices_keepsThePace(t *testing.T) {
 		for _, at := range s.opened {
 			require.LessOrEqual(t, spentIn(sends, at, flow.Scaled(time.Minute, scale)), 27)
 			require.LessOrEqual(t, spentIn(sends, at, flow.Scaled(time.Hour, scale)), 162)
+			require.LessOrEqual(t, spentIn(packages, at, flow.Scaled(time.Minute, scale)), 18)
+			require.LessOrEqual(t, spentIn(packages, at, flow.Scaled(time.Hour, scale)), 54)
 		}
 		require.Equal(t, documents(some(1, 300)), documents(slices.Concat(s.sessions...)))
 	}
@@ -189,18 +203,22 @@ func TestTransmitInvoices_keepsThePace(t *testing.T) {
 // What a session needed beyond one open counts too.
 func TestTransmitInvoices_countsRepeatedOpens(t *testing.T) {
 	s := newTransmitting(t)
-	s.pace.Limits.OpensPerHour = 4 // less the reserve: 3
+	s.pace.Limits.OpensPerHour, s.pace.Limits.BatchesPerHour = 4, 4 // less the reserve: 3
 	s.session = func(_ workflow.Context, id string, items []flow.HandOver) error {
 		s.e.SignalWorkflow(flow.SignalSessionSent, flow.SessionSent{ID: id, Opens: 3})
 		s.e.SignalWorkflow(flow.SignalSessionNews, s.news(id, items))
 		return nil
 	}
 	s.handOver(0, handedOver(1, "a"))
-	s.handOver(10*time.Minute, handedOver(2, "a"))
+	s.handOver(10*time.Minute, handedOver(2, "a")) // as a package: the other quota
+	s.handOver(20*time.Minute, handedOver(3, "a"))
 	s.e.after(3*time.Hour, s.e.CancelWorkflow)
 	s.run()
-	require.Len(t, s.opened, 2)
-	require.GreaterOrEqual(t, s.opened[1].Sub(s.opened[0]), time.Hour)
+	require.Len(t, s.opened, 3)
+	require.False(t, s.inputs[0].Batch)
+	require.True(t, s.inputs[1].Batch)
+	require.Less(t, s.opened[1].Sub(s.opened[0]), 15*time.Minute)
+	require.GreaterOrEqual(t, s.opened[2].Sub(s.opened[0]), time.Hour)
 }
 
 // While one session sends, no other is opened; while it is decided on, the

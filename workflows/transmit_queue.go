@@ -27,7 +27,8 @@ type queue struct {
 	flow.TransmitState
 	known      []flow.HandOver // registered again although the answer is known
 	suspects   []string        // sessions whose invoices were registered again
-	extraOpens int             // opens that a session needed beyond the first
+	extraOpens int             // opens that online sessions needed beyond the first
+	extraBatch int             // likewise batch sessions
 }
 
 // register takes a hand-over in. The same document registered again replaces
@@ -89,6 +90,18 @@ func (q *queue) nextReady() time.Time {
 	return next
 }
 
+// nextReadyAfter is when the next time comes that a pending invoice waits for;
+// zero if none does.
+func (q *queue) nextReadyAfter(now time.Time) time.Time {
+	var next time.Time
+	for _, p := range q.Pending {
+		if p.NotBefore.After(now) && (next.IsZero() || p.NotBefore.Before(next)) {
+			next = p.NotBefore
+		}
+	}
+	return next
+}
+
 // take takes the first ready invoices of one form out of the queue.
 func (q *queue) take(now time.Time, most int) []flow.Waiting {
 	var items, rest []flow.Waiting
@@ -128,9 +141,10 @@ func (q *queue) takeSuspects() []string {
 	return ids
 }
 
-func (q *queue) sessionStarted(id string, now time.Time, items []flow.Waiting) {
+func (q *queue) sessionStarted(s flow.WaitingSession, items []flow.Waiting) {
+	id := s.ID
 	q.Totals.Sessions++
-	q.Sessions = append(q.Sessions, flow.WaitingSession{ID: id, Since: now})
+	q.Sessions = append(q.Sessions, s)
 	for _, item := range items {
 		q.InFlight = append(q.InFlight, flow.InFlight{Waiting: item, Session: id})
 	}
@@ -140,7 +154,11 @@ func (q *queue) sessionSent(sent flow.SessionSent) {
 	for i := range q.Sessions {
 		if s := &q.Sessions[i]; s.ID == sent.ID && !s.Sent {
 			s.Sent = true
-			q.extraOpens += max(0, sent.Opens-1)
+			if extra := max(0, sent.Opens-1); s.Batch {
+				q.extraBatch += extra
+			} else {
+				q.extraOpens += extra
+			}
 		}
 	}
 }
@@ -169,20 +187,24 @@ func (q *queue) waiting(after time.Time) (n int, sending bool) {
 func (q *queue) sessionNews(news flow.SessionNews, now time.Time, timeScale float64) {
 	q.Answered = append(q.Answered, news.Answers...)
 	q.Totals.Answered += len(news.Answers)
+	answered, again, landed := map[int64]bool{}, setOf(news.Again), setOf(news.Landed)
+	for _, a := range news.Answers {
+		answered[a.DocumentID] = true
+	}
 	q.InFlight = slices.DeleteFunc(q.InFlight, func(f flow.InFlight) bool {
 		if f.Session != news.ID {
 			return false
 		}
 		switch {
-		case slices.ContainsFunc(news.Answers, func(a flow.Answer) bool { return a.DocumentID == f.DocumentID }):
+		case answered[f.DocumentID]:
 			if f.Moved && q.answered(f.HandOver) {
 				q.known = append(q.known, f.HandOver)
 			} else if f.Moved {
 				q.Pending = append(q.Pending, flow.Waiting{HandOver: f.HandOver})
 			}
-		case slices.Contains(news.Again, f.DocumentID):
+		case again[f.DocumentID]:
 			q.again(f, now, timeScale)
-		case slices.Contains(news.Landed, f.DocumentID), news.Over:
+		case landed[f.DocumentID], news.Over:
 			if f.Moved {
 				q.Pending = append(q.Pending, flow.Waiting{HandOver: f.HandOver})
 			}
@@ -195,6 +217,14 @@ func (q *queue) sessionNews(news flow.SessionNews, now time.Time, timeScale floa
 		q.endSession(news.ID)
 	}
 	q.forget()
+}
+
+func setOf(ids []int64) map[int64]bool {
+	set := make(map[int64]bool, len(ids))
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set
 }
 
 func (q *queue) again(f flow.InFlight, now time.Time, timeScale float64) {

@@ -32,7 +32,7 @@ func TestQueue_registrationAgainKeepsItsPlaceAndTakesTheNewAddress(t *testing.T)
 
 func TestQueue_inFlightIsNotQueuedAgainAndItsSessionIsLookedAfter(t *testing.T) {
 	q := &queue{}
-	q.sessionStarted("s1", start, []flow.Waiting{waitingFor(1, "a")})
+	q.sessionStarted(flow.WaitingSession{ID: "s1", Since: start}, []flow.Waiting{waitingFor(1, "a")})
 	q.register(handedOver(1, "a"))
 	require.Empty(t, q.Pending)
 	require.Equal(t, []string{"s1"}, q.takeSuspects())
@@ -40,7 +40,7 @@ func TestQueue_inFlightIsNotQueuedAgainAndItsSessionIsLookedAfter(t *testing.T) 
 
 func TestQueue_movedInvoiceIsAnsweredAtItsNewAddress(t *testing.T) {
 	q := &queue{}
-	q.sessionStarted("s1", start, []flow.Waiting{waitingFor(1, "a")})
+	q.sessionStarted(flow.WaitingSession{ID: "s1", Since: start}, []flow.Waiting{waitingFor(1, "a")})
 	q.register(handedOver(1, "b"))
 	q.sessionNews(flow.SessionNews{ID: "s1", Over: true, Answers: []flow.Answer{{DocumentID: 1, SHA256: "hash1", RunID: "a", Accepted: true}}}, start, 1)
 	require.Equal(t, []flow.HandOver{handedOver(1, "b")}, q.takeKnown(10))
@@ -65,7 +65,7 @@ func TestQueue_notProcessedIsTriedAgainWithAGrowingPause(t *testing.T) {
 	for try, pause := range []time.Duration{0, time.Minute, 2 * time.Minute, 4 * time.Minute} {
 		items := q.take(now, 1)
 		require.Equal(t, int64(2), items[0].DocumentID)
-		q.sessionStarted("s", now, items)
+		q.sessionStarted(flow.WaitingSession{ID: "s", Since: now}, items)
 		q.sessionNews(flow.SessionNews{ID: "s", Again: []int64{2}, Over: true}, now, 1)
 		require.Equal(t, try+1, q.Pending[0].Tries)
 		if pause > 0 {
@@ -86,7 +86,7 @@ func TestQueue_notProcessedIsTriedAgainWithAGrowingPause(t *testing.T) {
 // and corrected starts a new run: it is not held up.
 func TestQueue_landedInvoiceMayComeAgainWhileItsSessionGoesOn(t *testing.T) {
 	q := &queue{}
-	q.sessionStarted("s1", start, []flow.Waiting{waitingFor(1, "a"), waitingFor(2, "a")})
+	q.sessionStarted(flow.WaitingSession{ID: "s1", Since: start}, []flow.Waiting{waitingFor(1, "a"), waitingFor(2, "a")})
 	q.sessionNews(flow.SessionNews{ID: "s1", Landed: []int64{1}, Answers: []flow.Answer{{DocumentID: 1, SHA256: "hash1", RunID: "a"}}}, start, 1)
 	q.register(handedOver(1, "b"))
 	require.Equal(t, []flow.Waiting{waitingFor(1, "b")}, q.Pending)
@@ -98,7 +98,7 @@ func TestQueue_landedInvoiceMayComeAgainWhileItsSessionGoesOn(t *testing.T) {
 func TestQueue_registeredAgainBeforeTheSessionDroppedIt(t *testing.T) {
 	for _, news := range []flow.SessionNews{{ID: "s1", Landed: []int64{1}}, {ID: "s1", Over: true}} {
 		q := &queue{}
-		q.sessionStarted("s1", start, []flow.Waiting{waitingFor(1, "a")})
+		q.sessionStarted(flow.WaitingSession{ID: "s1", Since: start}, []flow.Waiting{waitingFor(1, "a")})
 		q.register(handedOver(1, "a"))
 		q.sessionNews(news, start, 1)
 		require.Equal(t, []flow.Waiting{waitingFor(1, "a")}, q.Pending)
@@ -107,7 +107,7 @@ func TestQueue_registeredAgainBeforeTheSessionDroppedIt(t *testing.T) {
 
 func TestQueue_deadSessionGivesItsInvoicesBack(t *testing.T) {
 	q := &queue{}
-	q.sessionStarted("s1", start, []flow.Waiting{waitingFor(1, "a")})
+	q.sessionStarted(flow.WaitingSession{ID: "s1", Since: start}, []flow.Waiting{waitingFor(1, "a")})
 	q.sessionGone("s1")
 	require.Equal(t, []flow.Waiting{waitingFor(1, "a")}, q.Pending)
 	require.False(t, q.sending("s1"))
@@ -115,7 +115,7 @@ func TestQueue_deadSessionGivesItsInvoicesBack(t *testing.T) {
 
 func TestQueue_stuckSessionDoesNotCountForEver(t *testing.T) {
 	q := &queue{}
-	q.sessionStarted("s1", start, nil)
+	q.sessionStarted(flow.WaitingSession{ID: "s1", Since: start}, nil)
 	waiting, sending := q.waiting(start.Add(-time.Second))
 	require.Equal(t, 1, waiting)
 	require.True(t, sending)
@@ -163,7 +163,7 @@ func TestQueue_losesNothingAndSendsNothingTwice(t *testing.T) {
 				}
 				sessions++
 				id := fmt.Sprintf("s%d", sessions)
-				q.sessionStarted(id, now, items)
+				q.sessionStarted(flow.WaitingSession{ID: id, Since: now}, items)
 				running[id] = items
 			case 2, 3:
 				id, items := anyOf()

@@ -58,16 +58,19 @@ const betweenLooks = 30 * time.Second
 // decided on before is only delivered; if nothing is left to be sent, no
 // session is opened.
 func (s *transmitSession) send(ctx workflow.Context) error {
-	built, err := run(ctx, manyCalls, fmt.Sprintf("Build the session from %d invoices", s.in.List.Count), session.BuildSession, flow.BuildInput{
-		Connection: s.in.Connection, List: s.in.List,
+	built, err := run(ctx, manyCalls, fmt.Sprintf("Build the session from %d invoices", s.in.Count()), session.BuildSession, flow.BuildInput{
+		Connection: s.in.Connection, List: s.in.List, More: s.in.More,
 	})
 	if err != nil {
 		return err
 	}
 	s.built, s.open = built, slices.Clone(built.Watch)
 	s.decided, s.again = slices.Clone(built.Decided), slices.Clone(built.Unclear)
-	if len(built.Send) == 0 {
+	switch {
+	case len(built.Send) == 0:
 		return nil
+	case s.in.Batch:
+		return s.sendBatch(ctx)
 	}
 
 	s.opened, err = run(ctx, oneCall, "Open a session for "+built.Form, session.OpenSession, flow.OpenInput{
@@ -93,6 +96,34 @@ func (s *transmitSession) send(ctx workflow.Context) error {
 	return err
 }
 
+// sendBatch packs, opens, uploads and closes a batch session.
+func (s *transmitSession) sendBatch(ctx workflow.Context) error {
+	sent, err := run(ctx, transfer, fmt.Sprintf("Send a package of %d invoices", len(s.built.Send)), session.SendBatch, flow.SendBatchInput{
+		Connection: s.in.Connection, Form: s.built.Form, Offline: s.in.Offline, Plan: s.built.Plan, Send: s.built.Send,
+	})
+	if err != nil {
+		return err
+	}
+	s.opened, s.again = sent.Session, append(s.again, sent.Left...)
+	if s.opened.Reference == "" {
+		return nil
+	}
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("KSeF session %s: a package of %d bytes in %d parts", s.opened.Reference, sent.Bytes, sent.Parts))
+	closed, err := run(ctx, oneCall, "Close "+s.opened.Reference, session.CloseSession, flow.CloseInput{
+		Connection: s.in.Connection, Reference: s.opened.Reference, Batch: true,
+	})
+	if err != nil {
+		return err
+	}
+	packed := without(s.built.Send, sent.Left)
+	if closed.Lost {
+		s.again = append(s.again, packed...)
+	} else {
+		s.open = append(s.open, packed...)
+	}
+	return nil
+}
+
 // settle awaits, collects and delivers until KSeF has decided on everything.
 // Each decided invoice is handed over at once: the next one may already wait
 // for this one's place.
@@ -105,7 +136,7 @@ func (s *transmitSession) settle(ctx workflow.Context) error {
 	since := workflow.Now(ctx)
 	for len(s.open) > 0 {
 		workflow.SetCurrentDetails(ctx, fmt.Sprintf("KSeF session %s: %d invoices undecided", s.opened.Reference, len(s.open)))
-		undecided := flow.AwaitInput{Connection: s.in.Connection, Reference: s.opened.Reference, Plan: s.built.Plan, Open: s.open}
+		undecided := flow.AwaitInput{Connection: s.in.Connection, Reference: s.opened.Reference, Plan: s.built.Plan, Open: s.open, Batch: s.in.Batch}
 		undecided.WaitedSeconds = int64(workflow.Now(ctx).Sub(since) / time.Second)
 		if !look {
 			// It returns with news, and within the hour also without.
@@ -133,16 +164,38 @@ func (s *transmitSession) settle(ctx workflow.Context) error {
 	return nil
 }
 
+// mostAnswers and mostDocuments bound one delivery and one signal: an answer has
+// about 150 bytes, a document's ID up to 20, and no payload may pass 64 KB.
+const (
+	mostAnswers   = 250
+	mostDocuments = 1000
+)
+
 // land delivers what KSeF has decided on, and tells TransmitInvoices what this
-// session is done with.
+// session is done with, in pieces.
 func (s *transmitSession) land(ctx workflow.Context, decided, again, dropped []int) error {
-	if len(decided)+len(again)+len(dropped) == 0 {
-		return nil
+	for len(decided)+len(again)+len(dropped) > 0 {
+		var nowDecided, nowAgain, nowDropped []int
+		nowDecided, decided = firstOf(decided, mostAnswers)
+		nowAgain, again = firstOf(again, mostDocuments)
+		nowDropped, dropped = firstOf(dropped, mostDocuments-len(nowAgain))
+		if err := s.landPiece(ctx, nowDecided, nowAgain, nowDropped); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func firstOf(positions []int, most int) (first, rest []int) {
+	n := min(most, len(positions))
+	return positions[:n:n], positions[n:]
+}
+
+func (s *transmitSession) landPiece(ctx workflow.Context, decided, again, dropped []int) error {
 	news := flow.SessionNews{ID: s.id(ctx), Again: s.documents(again), Landed: s.documents(append(slices.Clone(decided), dropped...))}
 	if len(decided) > 0 {
 		delivered, err := run(ctx, manyCalls, fmt.Sprintf("Deliver %d answers", len(decided)), session.DeliverResults, flow.DeliverInput{
-			Connection: s.in.Connection, List: s.in.List, Indexes: decided,
+			Connection: s.in.Connection, List: s.in.List, More: s.in.More, Indexes: decided,
 		})
 		if err != nil {
 			return err
@@ -162,9 +215,15 @@ func (s *transmitSession) documents(positions []int) []int64 {
 
 // without gives the positions that are in none of the others.
 func without(positions []int, others ...[]int) []int {
+	gone := map[int]bool{}
+	for _, other := range others {
+		for _, p := range other {
+			gone[p] = true
+		}
+	}
 	var kept []int
 	for _, p := range positions {
-		if !slices.Contains(slices.Concat(others...), p) {
+		if !gone[p] {
 			kept = append(kept, p)
 		}
 	}

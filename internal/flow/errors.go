@@ -56,6 +56,7 @@ const (
 	ErrTeamogyNotSaved       = "TeamogyNotSaved"
 	ErrArchiveUnavailable    = "ArchiveUnavailable"
 	ErrTemporalBusy          = "TemporalUnavailable"
+	ErrWorkerBusy            = "WorkerBusy"
 	ErrUnexpected            = "Unexpected"
 )
 
@@ -73,7 +74,7 @@ var ErrorTypes = []ErrorType{
 	{ErrInvoiceInvalid, Content, "The issued invoice breaks a rule that can be checked before sending.", "Correct the invoice in Teamogy and mark it ready again; it was not sent to KSeF. Unchanged content is not tried again, unless a person says so (starter retry)."},
 	{ErrInvoiceRejected, Content, "KSeF has rejected the issued invoice.", "Correct the invoice in Teamogy as the reason says and mark it ready again. Unchanged content is not sent again, unless a person says so (starter retry)."},
 	{ErrNumberTaken, Content, "KSeF already holds another invoice of this seller with the same number and kind.", "Find out who issued the other one. If it is another invoice, give yours a new number in Teamogy and mark it ready again; if it is this very one, write its KSeF number to the document instead."},
-	{ErrAttachmentBatch, Content, "The invoice carries a structured attachment (Zalacznik), which KSeF takes only in a batch session.", "Remove the attachment, or wait for a version of teamogy-ksef that sends batch sessions."},
+	{ErrAttachmentBatch, Content, "The invoice carries a structured attachment (Zalacznik), which KSeF takes only in a batch session.", "Mark the document ready again: this version of teamogy-ksef sends it in a batch session. Only versions before batch sessions end with this."},
 	{ErrIssueDateFuture, Content, "The invoice's date of issue (P_1) is in the future, which KSeF refuses.", "Mark the invoice ready on that day or later, or correct its date; it was not sent to KSeF."},
 	{ErrInvoiceMissing, Content, "The Teamogy document is ready but has no FA(3) XML where the field map says it is.", "Have Teamogy generate the XML, or correct TEAMOGY_FIELDS_FILE; then mark the document ready again."},
 	{ErrNotReady, Content, "The document was ready when it was listed, and is not any more.", "Mark it ready again if it should be sent; nothing was sent."},
@@ -108,6 +109,7 @@ var ErrorTypes = []ErrorType{
 	{ErrTeamogyNotSaved, Transient, "Teamogy answered well but what was read back is not what was written.", "Nothing: it is tried again. If it lasts, check the property names in the field map."},
 	{ErrArchiveUnavailable, Transient, "The archive cannot be read or written.", "Check disk space and rights of ARCHIVE_URL; it is tried again."},
 	{ErrTemporalBusy, Transient, "Temporal did not accept a start or an answer.", "Nothing: it is tried again."},
+	{ErrWorkerBusy, Transient, "The worker has so much of this connection under way that the rest waits, so that others get on.", "Nothing: it goes on by itself. If it lasts, see why KSeF or Teamogy is slow, or start another worker."},
 	{ErrUnexpected, Transient, "Something that the program does not know.", "Nothing: it is tried again. If it lasts, report the message."},
 }
 

@@ -83,7 +83,25 @@ type ReceiveState struct {
 	Stuck     map[string]time.Time `json:"stuck,omitempty"`
 	Downloads []Spent              `json:"downloads,omitempty"`
 	Queries   []Spent              `json:"queries,omitempty"`
-	Totals    ReceiveTotals        `json:"totals"`
+	Exports   []Spent              `json:"exports,omitempty"`
+	// NoExports is until when KSeF's export packages are done without, because
+	// several in a row could not be had.
+	NoExports time.Time `json:"noExports,omitzero"`
+	// Manifest is the list of a package whose imports are not all started yet.
+	Manifest *Manifest     `json:"manifest,omitempty"`
+	Choice   string        `json:"choice,omitempty"`
+	Totals   ReceiveTotals `json:"totals"`
+}
+
+// Manifest is where the imports of a package's list stand.
+type Manifest struct {
+	Window Window        `json:"window"`
+	Cursor time.Time     `json:"cursor,omitzero"` // of the subject type when the package was ordered
+	Moves  bool          `json:"moves,omitempty"` // the cursor follows
+	Found  CollectedList `json:"found"`
+	Next   int           `json:"next,omitempty"`   // position in the list
+	Apart  int           `json:"apart,omitempty"`  // position in the list of what was not in the package
+	Failed bool          `json:"failed,omitempty"` // some could not be started
 }
 
 // Cursor is the position up to which every received invoice of a subject type
@@ -106,6 +124,8 @@ type ReceiveTotals struct {
 	Started int `json:"started"`
 	Known   int `json:"known"`
 	Failed  int `json:"failed,omitempty"` // starts that failed; each is tried again, and counts again
+	// Packages are the export packages that were brought, those of the list alone included.
+	Packages int `json:"packages,omitempty"`
 }
 
 // ReceiveStatus answers the Status query of ReceiveInvoices.
@@ -120,10 +140,15 @@ type ReceiveStatus struct {
 	LastRecheck time.Time `json:"lastRecheck,omitzero"`
 	// Stuck is, by subject type, a time of storage that more invoices share than
 	// KSeF shows of one query: the cursor stays there.
-	Stuck       map[string]time.Time `json:"stuck,omitempty"`
-	LastPreview int                  `json:"lastPreview,omitempty"` // invoices found in preview mode and not imported
-	Preflight   *Authenticated       `json:"preflight,omitempty"`
-	Totals      ReceiveTotals        `json:"totals"`
+	Stuck map[string]time.Time `json:"stuck,omitempty"`
+	// Choice is how the last found invoices were brought, one by one or by an
+	// export package, and why.
+	Choice string `json:"choice,omitempty"`
+	// Manifest is the list of a package whose imports are not all started yet.
+	Manifest    *Manifest      `json:"manifest,omitempty"`
+	LastPreview int            `json:"lastPreview,omitempty"` // invoices found in preview mode and not imported
+	Preflight   *Authenticated `json:"preflight,omitempty"`
+	Totals      ReceiveTotals  `json:"totals"`
 }
 
 // SubjectType gives KSeF's name (Subject1, ...) of a role in which a company
@@ -172,6 +197,7 @@ type Found struct {
 	Truncated bool      `json:"truncated,omitempty"`
 	HWM       time.Time `json:"hwm,omitzero"`
 	LastDate  time.Time `json:"lastDate,omitzero"` // permanentStorageDate of the last record
+	Known     int       `json:"known,omitempty"`   // of the list, those that have their document already
 }
 
 // StartImportsInput asks to start the imports of a list from a position on.
@@ -181,6 +207,11 @@ type StartImportsInput struct {
 	List       ListRef `json:"list"`
 	From       int     `json:"from"`
 	Most       int     `json:"most"` // new workflows at most
+	// Packed tells that the XML of all is in the archive: they take nothing of the
+	// quota of downloads, and Most does not count.
+	Packed bool `json:"packed,omitempty"`
+	// Page is how many positions are looked at at most; 0: no bound.
+	Page int `json:"page,omitempty"`
 }
 
 // StartImportsResult tells how far StartImports came.
@@ -190,6 +221,8 @@ type StartImportsResult struct {
 	Known   int `json:"known"`
 	// Failed could not be started; the cursor stays, and they come again.
 	Failed int `json:"failed,omitempty"`
+	// Full tells that as many imports are under way as may be at once.
+	Full bool `json:"full,omitempty"`
 }
 
 // ImportInput is the input of ImportInvoice. By hand

@@ -69,6 +69,16 @@ type SendInvoiceInput struct {
 	// Listed says that it was started from Teamogy's ready list: if it is not
 	// ready any more when its turn comes, it is not sent.
 	Listed bool `json:"listed,omitempty"`
+	// Shown is its XML in the archive, where Teamogy's list has shown it: then
+	// Teamogy is not asked for it again, for a while.
+	Shown *ShownXML `json:"shown,omitempty"`
+}
+
+// ShownXML is the XML of a ready document as Teamogy's list has shown it.
+type ShownXML struct {
+	Document Ref       `json:"document"`
+	Number   string    `json:"number,omitempty"` // Teamogy's, of the document
+	At       time.Time `json:"at"`
 }
 
 // IssuedInvoice is the result of FetchIssuedXML.
@@ -94,6 +104,9 @@ type ValidateInput struct {
 type Validated struct {
 	Form      string  `json:"form"` // "FA (3) 1-0E": the sessions' grouping
 	TimeScale float64 `json:"timeScale,omitempty"`
+	// Attachment says that the invoice has a structured attachment: KSeF takes it
+	// in a batch session only.
+	Attachment bool `json:"attachment,omitempty"`
 }
 
 // TransmitInput is the input of the activity Transmit.
@@ -102,6 +115,7 @@ type TransmitInput struct {
 	DocumentID int64  `json:"documentId"`
 	Document   Ref    `json:"document"`
 	Form       string `json:"form"`
+	Attachment bool   `json:"attachment,omitempty"`
 }
 
 // Transmitted is KSeF's answer about an accepted invoice.

@@ -14,6 +14,7 @@ type InvoiceStart struct {
 	Summary    string // the Web UI's line
 	Input      any
 	Attributes temporal.SearchAttributes
+	Priority   temporal.Priority
 }
 
 // StartOfImport is the start of a received invoice's ImportInvoice.
@@ -23,6 +24,7 @@ func StartOfImport(in ImportInput, summary string) InvoiceStart {
 		Attributes: temporal.NewSearchAttributes(
 			AttributeConnection.ValueSet(in.Connection), AttributeDirection.ValueSet(DirectionReceived),
 			AttributeNumber.ValueSet(in.KSeFNumber), AttributeState.ValueSet(StateImporting)),
+		Priority: Fairness(in.Connection),
 	}
 }
 
@@ -33,7 +35,22 @@ func StartOfSend(in SendInvoiceInput, summary string) InvoiceStart {
 		Attributes: temporal.NewSearchAttributes(
 			AttributeConnection.ValueSet(in.Connection), AttributeDirection.ValueSet(DirectionSent),
 			AttributeState.ValueSet(StateSending)),
+		Priority: Fairness(in.Connection),
 	}
+}
+
+// Fairness is how tasks of a connection's workflows stand in Temporal's queue:
+// by turns among the connections, so that one connection's thousands do not
+// delay another's few. Activities and sessions inherit it. It does nothing on a
+// server where fairness is switched off.
+func Fairness(connection string) temporal.Priority {
+	return temporal.Priority{FairnessKey: connection}
+}
+
+// OwnersFirst is Fairness for the workflows that run for ever: their few tasks
+// go before those of single invoices.
+func OwnersFirst(connection string) temporal.Priority {
+	return temporal.Priority{PriorityKey: 2, FairnessKey: connection} // 3 is the server's default
 }
 
 // Options are Temporal's options for the start. A running workflow of the same
@@ -48,5 +65,6 @@ func (s InvoiceStart) Options(taskQueue string, reuse enums.WorkflowIdReusePolic
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		TypedSearchAttributes:                    s.Attributes,
 		StaticSummary:                            Summary(s.Summary),
+		Priority:                                 s.Priority,
 	}
 }

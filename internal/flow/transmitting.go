@@ -11,20 +11,30 @@ type HandOver struct {
 	DocumentID int64  `json:"d"`
 	SHA256     string `json:"h"`
 	Form       string `json:"f,omitempty"`
+	// Attachment says that the invoice has a structured attachment, which KSeF
+	// takes in a batch session only.
+	Attachment bool `json:"t,omitempty"`
+	// Offline says that the invoice is declared as issued offline.
+	Offline bool  `json:"o,omitempty"`
+	Size    int64 `json:"z,omitempty"` // bytes of the XML; 0: not known
 }
 
 // TransmitState is the input of TransmitInvoices: the connection, and what it
 // carries over continue-as-new.
 type TransmitState struct {
-	Connection string           `json:"connection"`
-	TimeScale  float64          `json:"timeScale,omitempty"`
-	Pending    []Waiting        `json:"pending,omitempty"`
-	InFlight   []InFlight       `json:"inFlight,omitempty"`
-	Answered   []Answer         `json:"answered,omitempty"`
-	Sessions   []WaitingSession `json:"sessions,omitempty"`
-	Opens      []Spent          `json:"opens,omitempty"`
-	Sends      []Spent          `json:"sends,omitempty"`
-	Totals     TransmitTotals   `json:"totals"`
+	Connection string  `json:"connection"`
+	TimeScale  float64 `json:"timeScale,omitempty"`
+	// Packages says that several invoices are sent as a package. A run that was
+	// begun before that was possible finds it out by itself.
+	Packages bool             `json:"packages,omitempty"`
+	Pending  []Waiting        `json:"pending,omitempty"`
+	InFlight []InFlight       `json:"inFlight,omitempty"`
+	Answered []Answer         `json:"answered,omitempty"`
+	Sessions []WaitingSession `json:"sessions,omitempty"`
+	Opens    []Spent          `json:"opens,omitempty"`
+	Sends    []Spent          `json:"sends,omitempty"`
+	Batches  []Spent          `json:"batches,omitempty"` // batch sessions opened
+	Totals   TransmitTotals   `json:"totals"`
 }
 
 // Waiting is an invoice that waits for a session.
@@ -54,6 +64,10 @@ type WaitingSession struct {
 	ID    string    `json:"id"`
 	Since time.Time `json:"since"`
 	Sent  bool      `json:"sent"`
+	// Group is what its invoices have in common, so that none of them waits for
+	// the sending of others; empty of sessions from before there were groups.
+	Group string `json:"group,omitempty"`
+	Batch bool   `json:"batch,omitempty"` // a batch session
 }
 
 // TransmitTotals count since the first start of TransmitInvoices.
@@ -83,8 +97,22 @@ type PlanInput struct {
 // SessionInput is the input of TransmitSession.
 type SessionInput struct {
 	Connection string  `json:"connection"`
-	List       ListRef `json:"list"`
+	List       ListRef `json:"list"` // the first of the list's pieces
 	TimeScale  float64 `json:"timeScale,omitempty"`
+	// More are further pieces of the list: positions count through all of them.
+	More []ListRef `json:"more,omitempty"`
+	// Batch says that the invoices are sent as one package.
+	Batch   bool `json:"batch,omitempty"`
+	Offline bool `json:"offline,omitempty"` // declared so for the whole package
+}
+
+// Count is how many invoices the session is for.
+func (in SessionInput) Count() int {
+	n := in.List.Count
+	for _, l := range in.More {
+		n += l.Count
+	}
+	return n
 }
 
 // Pace is what TransmitInvoices needs to pace its sessions.
@@ -98,8 +126,9 @@ type Pace struct {
 
 // BuildInput asks to prepare a session.
 type BuildInput struct {
-	Connection string  `json:"connection"`
-	List       ListRef `json:"list"`
+	Connection string    `json:"connection"`
+	List       ListRef   `json:"list"`
+	More       []ListRef `json:"more,omitempty"`
 }
 
 // Built is a prepared session. Its indexes are positions in the list.
@@ -144,10 +173,38 @@ type SentToSession struct {
 	Refused []int `json:"refused,omitempty"`
 }
 
+// SendBatchInput asks to send some of a plan as one package in a new batch
+// session.
+type SendBatchInput struct {
+	Connection string  `json:"connection"`
+	Form       string  `json:"form"`
+	Offline    bool    `json:"offline,omitempty"`
+	Plan       ListRef `json:"plan"`
+	Send       []int   `json:"send"`
+}
+
+// SentBatch is a batch session whose package is uploaded and which is not
+// closed: KSeF has begun with none of its invoices.
+type SentBatch struct {
+	// Session is empty if no session came about: everything is Left.
+	Session Opened `json:"session,omitzero"`
+	Left    []int  `json:"left,omitempty"` // not in the package: another session
+	Parts   int    `json:"parts"`
+	Bytes   int64  `json:"bytes"` // of the package
+}
+
 // CloseInput asks to close a session.
 type CloseInput struct {
 	Connection string `json:"connection"`
 	Reference  string `json:"reference"`
+	Batch      bool   `json:"batch,omitempty"`
+}
+
+// Closed is the result of CloseSession.
+type Closed struct {
+	// Lost says that KSeF lacks a part of the package: the session comes to
+	// nothing, and its invoices need another one.
+	Lost bool `json:"lost,omitempty"`
 }
 
 // AwaitInput asks to wait until KSeF has decided on more invoices.
@@ -160,6 +217,7 @@ type AwaitInput struct {
 	// brought its last decision. The longer, the more rarely KSeF is asked. It is
 	// no point in time, because a worker's clock may differ from Temporal's.
 	WaitedSeconds int64 `json:"waitedSeconds,omitempty"`
+	Batch         bool  `json:"batch,omitempty"` // Reference is a batch session
 }
 
 // Awaited tells what moved.
@@ -177,9 +235,10 @@ type Collected struct {
 
 // DeliverInput asks to answer the waiting Transmit activities.
 type DeliverInput struct {
-	Connection string  `json:"connection"`
-	List       ListRef `json:"list"`
-	Indexes    []int   `json:"indexes"`
+	Connection string    `json:"connection"`
+	List       ListRef   `json:"list"`
+	More       []ListRef `json:"more,omitempty"`
+	Indexes    []int     `json:"indexes"`
 }
 
 // DeliverDirectInput asks to answer registrations whose answer is known.

@@ -58,7 +58,6 @@ func TestSendInvoice_refusesBadContentWithoutACall(t *testing.T) {
 		"another seller":         {bytes.ReplaceAll(good, []byte(b.nip), []byte(samples.NIP(88))), flow.ErrInvoiceInvalid, samples.NIP(88)},
 		"unknown form":           {bytes.Replace(good, []byte(`"FA (3)"`), []byte(`"FA (7)"`), 1), flow.ErrInvoiceInvalid, "FA (7)"},
 		"P_1 in the future":      {regexp.MustCompile(`<P_1>[^<]*</P_1>`).ReplaceAll(good, []byte("<P_1>"+future+"</P_1>")), flow.ErrIssueDateFuture, future},
-		"structured attachment":  {bytes.Replace(good, []byte("</Faktura>"), []byte("<Zalacznik></Zalacznik></Faktura>"), 1), flow.ErrAttachmentBatch, "batch"},
 		"too large":              {bytes.Replace(good, []byte("</Faktura>"), append(padding, []byte("</Faktura>")...), 1), flow.ErrInvoiceInvalid, "too-large"},
 	}
 	for name, c := range cases {

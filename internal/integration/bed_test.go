@@ -216,7 +216,7 @@ func (b *bed) serve(h http.Handler, wrap func(http.Handler) http.Handler) string
 // startWorker starts a worker that runs until the test's end, or until it is
 // stopped.
 func (b *bed) startWorker(more interceptor.WorkerInterceptor) (stop func()) {
-	interceptors := []interceptor.WorkerInterceptor{&activities.Heartbeats{}}
+	interceptors := []interceptor.WorkerInterceptor{&activities.Shares{}, &activities.Heartbeats{}}
 	if more != nil {
 		interceptors = append(interceptors, more)
 	}

@@ -55,6 +55,11 @@ const (
 	CodeSessionNotFound     = 21173 // also for a moment after a session was opened
 	CodeNoUPO               = 21178 // no UPO, or not yet
 	CodeSessionForbids      = 21180 // the session's status forbids the operation
+	CodePartSize            = 21157 // a part of a package has another size than was announced
+	CodePartMissing         = 21205 // a part of a package was not uploaded, or the package is empty
+	CodeUploadTooLate       = 21208 // the time to upload a package is over: its session is cancelled
+	CodeExportUnknown       = 21175 // no export with this reference
+	CodeTooManyExports      = 21182 // ten exports run already
 	CodeBeyondHWM           = 21183 // the query begins after the high water mark
 	CodeSessionUnavailable  = 21184 // temporarily; the invoice was not accepted
 	CodeValidation          = 21405 // input validation, details name the field

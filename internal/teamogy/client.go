@@ -74,6 +74,7 @@ type Client struct {
 	looks     numberLooks
 	creates   createTurn
 	patching  patchKnowledge
+	sales     salesRows
 	rowsTaken atomic.Int64 // rows of a page, where Teamogy refuses FieldMap.PageSize
 }
 
@@ -121,6 +122,8 @@ func New(o Options) (*Client, error) {
 		attachments: o.Fields.attachmentName(),
 		companies:   newCompanyCache(),
 		received:    newReceivedIndex(),
+		patching:    patchKnowledge{single: writtenOnce{proof: newTurn()}},
+		sales:       salesRows{states: newGathering[int64, salesState]()},
 		looks:       numberLooks{together: newGathering[string, numberAnswer]()},
 	}
 	c.http = c.guarded(o.HTTP)

@@ -32,40 +32,84 @@ type companyRow struct {
 // answers is checked locally, so a parameter or filter that it ignores does no harm. Answers, also "none", are
 // remembered for FieldMap.Companies.CacheMinutes, and all companies are read at most once in that time. A text that
 // is not a NIP is nobody's.
+//
+// Who asks for a NIP that is being looked up waits for that answer. Where companies are looked up one by one and may
+// also be read all at once ("scan"), that is done as soon as it costs no more than the look-ups made so far.
 func (c *Client) FindCompanyByNIP(ctx context.Context, nip string) (CompanyMatch, error) {
 	number, ok := polishNIP(nip)
 	if !ok {
 		return CompanyMatch{}, nil
 	}
 	ctx = orPriority(ctx, Low)
-	operation := "find the company with NIP " + number
-	if match, ok := c.companies.known(number, c.now()); ok {
-		return match, nil
+	for {
+		if match, ok := c.companies.known(number, c.now()); ok {
+			return match, nil
+		}
+		if match := c.companyScanned(number); match.exists() {
+			return match, nil
+		}
+		under, mine := c.companies.begin(number)
+		if mine {
+			match, err := c.lookCompanyUp(ctx, number)
+			c.companies.end(number, under, match, err, ctx.Err() != nil)
+			return match, err
+		}
+		select {
+		case <-under.done:
+			if !under.cancelled {
+				return under.match, forCaller(under.err)
+			}
+		case <-ctx.Done():
+			return CompanyMatch{}, waitCancelled(ctx.Err())
+		}
 	}
-	if match := c.companyScanned(number); match.exists() {
-		return match, nil
+}
+
+// lookCompanyUp tries the ways in their order, unless reading all companies is cheaper by now.
+func (c *Client) lookCompanyUp(ctx context.Context, nip string) (CompanyMatch, error) {
+	if c.scansFirst() {
+		match, err := c.companyByScan(ctx, nip)
+		switch {
+		case err == nil && match.exists():
+			return match, nil
+		case err == nil && c.companies.noneCounts(c.companyViews(), c.now()):
+			c.companies.remember(nip, CompanyMatch{}, c.now().Add(c.ttl()))
+			return CompanyMatch{}, nil
+		case err != nil && !c.isUnsupported(err) && !isKind(err, NotSearchable):
+			return CompanyMatch{}, err
+		case err != nil:
+			c.companies.scanInVain(c.now().Add(c.ttl()))
+		}
 	}
+	operation := "find the company with NIP " + nip
 	for _, way := range c.fields.Companies.Lookup {
 		var match CompanyMatch
 		var err error
 		switch way {
 		case lookupRegistration:
-			match, err = c.companyByRegistration(ctx, operation, number)
+			c.companies.lookedUp()
+			match, err = c.companyByRegistration(ctx, operation, nip)
 		case lookupFilter:
-			match, err = c.companyByFilter(ctx, operation, number)
+			c.companies.lookedUp()
+			match, err = c.companyByFilter(ctx, operation, nip)
 		case lookupScan:
-			match, err = c.companyByScan(ctx, number)
+			match, err = c.companyByScan(ctx, nip)
 		}
 		if err != nil {
 			return CompanyMatch{}, err
 		}
 		if match.exists() {
-			c.companies.remember(number, match, c.now().Add(c.ttl()))
+			c.companies.remember(nip, match, c.now().Add(c.ttl()))
 			return match, nil
 		}
 	}
-	c.companies.remember(number, CompanyMatch{}, c.now().Add(c.ttl()))
+	c.companies.remember(nip, CompanyMatch{}, c.now().Add(c.ttl()))
 	return CompanyMatch{}, nil
+}
+
+// scansFirst tells whether all companies were read lately, or should be by now.
+func (c *Client) scansFirst() bool {
+	return slices.Contains(c.fields.Companies.Lookup, lookupScan) && c.companies.scanPays(c.companyViews(), c.now())
 }
 
 func (m CompanyMatch) exists() bool { return m.Found || m.Ambiguous }
@@ -143,7 +187,8 @@ func (c *Client) companyByScan(ctx context.Context, nip string) (CompanyMatch, e
 		if !fresh {
 			started := c.now()
 			var err error
-			byNIP, err = c.scanCompanies(ctx, view)
+			var rows, numbered int
+			byNIP, rows, numbered, err = c.scanCompanies(ctx, view)
 			if c.isUnsupported(err) && i+1 < len(views) {
 				unsupported = err
 				continue
@@ -151,7 +196,9 @@ func (c *Client) companyByScan(ctx context.Context, nip string) (CompanyMatch, e
 			if err != nil {
 				return CompanyMatch{}, err
 			}
-			c.companies.keepScan(view, byNIP, started.Add(c.ttl()))
+			c.companies.keepScan(view, companyScan{
+				byNIP: byNIP, rows: rows, numbered: numbered, requests: 1 + rows/c.pageSize(), until: started.Add(c.ttl()),
+			}, views, c.now())
 		}
 		if match := choose(byNIP[nip]); match.exists() {
 			return match, nil
@@ -185,19 +232,19 @@ func (c *Client) companyViews() []string {
 	return []string{v.Suppliers, v.Companies}
 }
 
-// scanCompanies reads a whole view of companies into a table by NIP.
-func (c *Client) scanCompanies(ctx context.Context, view string) (map[string][]companyRow, error) {
+// scanCompanies reads a whole view of companies into a table by NIP. It counts the rows, and those that have a NIP.
+func (c *Client) scanCompanies(ctx context.Context, view string) (byNIP map[string][]companyRow, count, numbered int, err error) {
 	operation := "read all companies of the view " + view
-	byNIP := map[string][]companyRow{}
-	rows, numbered := []object{}, 0
+	byNIP = map[string][]companyRow{}
+	rows := []object{}
 	for row, err := range c.rows(ctx, operation, c.companyQuery(view)) {
 		if err != nil {
-			return nil, err
+			return nil, 0, 0, err
 		}
 		rows = append(rows, row)
 	}
 	if err := c.showsColumns(operation, view, rows, c.disabledColumn()); err != nil {
-		return nil, err // a disabled company would count as enabled
+		return nil, 0, 0, err // a disabled company would count as enabled
 	}
 	for _, row := range rows {
 		nips := c.nipsOf(row)
@@ -216,7 +263,7 @@ func (c *Client) scanCompanies(ctx context.Context, view string) (map[string][]c
 		c.log.WarnContext(ctx, "no company of the view has a NIP where the field map says: check companies.registrationPaths",
 			"view", view, "rows", len(rows), "paths", c.fields.Companies.RegistrationPaths)
 	}
-	return byNIP, nil
+	return byNIP, len(rows), numbered, nil
 }
 
 func (c *Client) companyQuery(view string) viewQuery {

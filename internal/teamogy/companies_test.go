@@ -1,8 +1,10 @@
 package teamogy
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -152,4 +154,109 @@ func TestFindCompanyByNIP_isAnErrorWhenItCannotBeTold(t *testing.T) {
 		_, err := fixed(t, status, nil, "").FindCompanyByNIP(background(), nip)
 		assert.Equal(t, want, kindOfError(t, err))
 	}
+}
+
+// Hundreds of invoices of a few suppliers ask for each of them once.
+func TestFindCompanyByNIP_asksOnceForManyWhoAskAtTheSameTime(t *testing.T) {
+	f := newTenant(t)
+	f.companies = []map[string]any{company(11, "Alfa", nip)}
+	c := f.client()
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() {
+			m, err := c.FindCompanyByNIP(background(), nip)
+			assert.NoError(t, err)
+			assert.Equal(t, int64(11), m.ID)
+		})
+	}
+	wg.Wait()
+	assert.Equal(t, 1, f.seen(""))
+}
+
+// Thousands of suppliers, known and unknown, cost a few requests in the life of the cache.
+func TestFindCompanyByNIP_readsAllOnceThatIsCheaperThanLookingUp(t *testing.T) {
+	for _, registration := range []string{"works", "refused", "ignored", "array"} {
+		t.Run(registration, func(t *testing.T) {
+			clock := newSteps()
+			f := newTenant(t)
+			f.registration = registration
+			numbered := func(n int) string { return fmt.Sprintf("%010d", 5_000_000_000+n) }
+			for n := range 1000 {
+				kind := "supplier"
+				if n%3 == 0 {
+					kind = "client"
+				}
+				f.companies = append(f.companies, company(int64(1000+n), "C", numbered(n), kind))
+			}
+			c := f.client(func(o *Options) { o.Now = clock.Now })
+			for life := range 3 {
+				before := f.seen("")
+				var wg sync.WaitGroup
+				for n := range 1500 {
+					wg.Go(func() {
+						m, err := c.FindCompanyByNIP(background(), numbered(n))
+						assert.NoError(t, err)
+						assert.Equal(t, n < 1000, m.Found)
+						if m.Found {
+							assert.Equal(t, int64(1000+n), m.ID)
+						}
+					})
+				}
+				wg.Wait()
+				assert.Less(t, f.seen("")-before, 30, "life %d of the cache", life)
+				clock.pass(11 * time.Minute)
+			}
+		})
+	}
+}
+
+// Views that do not show every company are no proof that one is not there.
+func TestFindCompanyByNIP_doesNotTakeAHiddenCompanyForNone(t *testing.T) {
+	f := newTenant(t)
+	for n := range 20 {
+		f.companies = append(f.companies, company(int64(1000+n), "C", fmt.Sprintf("%010d", 5_000_000_000+n)))
+	}
+	shown := f.companies[10:]
+	c := served(t, func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		all := f.companies
+		if strings.Contains(r.URL.Path, "/views/") {
+			f.companies = shown
+		}
+		f.mu.Unlock()
+		f.ServeHTTP(w, r)
+		f.mu.Lock()
+		f.companies = all
+		f.mu.Unlock()
+	})
+	for n := range 20 {
+		m, err := c.FindCompanyByNIP(background(), fmt.Sprintf("%010d", 5_000_000_000+n))
+		require.NoError(t, err)
+		assert.Equal(t, int64(1000+n), m.ID)
+	}
+}
+
+// What fails for one who looks up fails for those who wait with it, and is tried again by the next.
+func TestFindCompanyByNIP_sharesAFailureOnce(t *testing.T) {
+	down := true
+	var mu sync.Mutex
+	f := newTenant(t)
+	f.companies = []map[string]any{company(11, "Alfa", nip)}
+	c := served(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if down {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		f.ServeHTTP(w, r)
+	})
+	_, err := c.FindCompanyByNIP(background(), nip)
+	assert.Equal(t, Server, kindOfError(t, err))
+	mu.Lock()
+	down = false
+	mu.Unlock()
+	m, err := c.FindCompanyByNIP(background(), nip)
+	require.NoError(t, err)
+	assert.Equal(t, int64(11), m.ID)
 }

@@ -41,6 +41,10 @@ type FieldMap struct {
 	DoubtSeconds int `json:"doubtSeconds"`
 	// XMLSource is where the FA(3) XML of an issued invoice is: "property" or "attachment".
 	XMLSource string `json:"xmlSource"`
+	// XMLInView says that the sales invoices' view shows the XML property whole, so that the XML of many invoices is read
+	// with one request. The client compares it with the documents now and then. What a view shows may be some seconds
+	// old: a change that is made within them to an invoice that is ready may be missed.
+	XMLInView bool `json:"xmlInView"`
 	// AttachmentPattern is a regular expression for the name or link of the XML attachment.
 	AttachmentPattern string `json:"attachmentPattern"`
 	// PatchMode is "read-modify-write" (safe whether PATCH merges or replaces the properties; the client finds out which,

@@ -182,6 +182,9 @@ func (m FieldMap) validateChoices() (found []error) {
 	if m.XMLSource != XMLFromProperty && m.XMLSource != XMLFromAttachment {
 		found = append(found, fmt.Errorf("xmlSource: %q is not one of property, attachment", m.XMLSource))
 	}
+	if m.XMLInView && m.XMLSource != XMLFromProperty {
+		found = append(found, errors.New("xmlInView: only with xmlSource \"property\""))
+	}
 	if _, err := regexp.Compile(m.AttachmentPattern); err != nil {
 		found = append(found, fmt.Errorf("attachmentPattern: %w", err))
 	}

@@ -20,6 +20,7 @@ type patchKnowledge struct {
 	mu       sync.Mutex
 	known    int
 	learning bool
+	single   writtenOnce
 }
 
 // merges tells whether only the changed properties need to be sent.

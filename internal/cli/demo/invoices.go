@@ -35,6 +35,7 @@ type issued struct {
 	kind          string // RodzajFaktury
 	buyer         company
 	rejected      rejection // "": to be accepted
+	attachment    bool      // a structured one
 	blocker       []byte    // what KSeF holds already under the same number
 	blockerBuyer  string    // NIP
 }
@@ -43,8 +44,7 @@ type issued struct {
 type rejection string
 
 const (
-	numberTaken     rejection = "its number is taken in KSeF (440)"
-	attachmentBatch rejection = "its attachment needs a batch session"
+	numberTaken rejection = "its number is taken in KSeF (440)"
 )
 
 // invoices are what the demo works with.
@@ -98,9 +98,8 @@ func generated(seed int64, nReceived, nSent int, now time.Time) invoices {
 }
 
 // fromFolder takes the FA(3) files of a folder: received with their bytes
-// untouched, issued with only the seller's NIP and the number adapted. If none
-// of them is to be rejected for its attachment, a generated invoice whose
-// number is taken joins them, so that a rejection is always seen.
+// untouched, issued with only the seller's NIP and the number adapted. A generated
+// invoice whose number is taken joins them, so that a rejection is always seen.
 func fromFolder(folder string, seed int64, now time.Time) (invoices, error) {
 	o := generatorOptions(seed, now)
 	in := invoices{us: company{o.OurName, o.OurNIP}}
@@ -112,7 +111,6 @@ func fromFolder(folder string, seed int64, now time.Time) (invoices, error) {
 		return in, fmt.Errorf("there is no *.xml file in %s: name a folder with FA(3) invoices", folder)
 	}
 	slices.SortFunc(paths, naturally)
-	rejected := false
 	for n, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -139,17 +137,12 @@ func fromFolder(folder string, seed int64, now time.Time) (invoices, error) {
 		}
 		i := issued{
 			xml: adapted, number: number, kind: head.Kind, buyer: company{head.Buyer.Name, head.Buyer.NIP},
-			label: labelled(number, "to", head.Buyer.Name, name),
-		}
-		if bytes.Contains(data, []byte("<Zalacznik>")) {
-			i.rejected, rejected = attachmentBatch, true
+			label: labelled(number, "to", head.Buyer.Name, name), attachment: bytes.Contains(data, []byte("<Zalacznik>")),
 		}
 		in.issued = append(in.issued, i)
 	}
-	if !rejected {
-		extra := generated(seed, 0, 2, now).issued
-		in.issued = append(in.issued, extra[len(extra)-1])
-	}
+	extra := generated(seed, 0, 2, now).issued
+	in.issued = append(in.issued, extra[len(extra)-1])
 	return in, nil
 }
 

@@ -56,7 +56,7 @@ func TestFromFolder_keepsReceivedBytesAndAdaptsIssuedOnes(t *testing.T) {
 		assert.Equal(t, in.us.nip, h.Seller.NIP)
 		assert.Equal(t, in.issued[n].number, h.Number)
 	}
-	require.Len(t, in.issued, 4, "without an attachment among them, a duplicate shows a rejection")
+	require.Len(t, in.issued, 4, "a duplicate shows a rejection")
 	assert.Equal(t, numberTaken, in.issued[3].rejected)
 }
 
@@ -69,7 +69,7 @@ func TestFromFolder_saysWhatIsWrong(t *testing.T) {
 	assert.ErrorContains(t, err, "x.xml")
 }
 
-func TestFromFolder_expectsBatchReasonForAttachmentsOfTheOfficialSamples(t *testing.T) {
+func TestFromFolder_expectsEachOfTheOfficialSamplesToBeAccepted(t *testing.T) {
 	reference := os.Getenv("KSEF_REFERENCE")
 	if reference == "" {
 		reference = filepath.Join("..", "..", "..", "..", "shared", "ksef")
@@ -84,14 +84,12 @@ func TestFromFolder_expectsBatchReasonForAttachmentsOfTheOfficialSamples(t *test
 	in, err := fromFolder(folder, 0, today)
 	require.NoError(t, err)
 	require.Len(t, in.received, 26)
-	require.Len(t, in.issued, 26)
-	for n, i := range in.issued {
-		want := rejection("")
-		if n+1 == 24 || n+1 == 25 {
-			want = attachmentBatch
-		}
-		assert.Equal(t, want, i.rejected, i.label)
+	require.Len(t, in.issued, 27)
+	for n, i := range in.issued[:26] {
+		assert.Empty(t, i.rejected, i.label)
+		assert.Equal(t, n+1 == 24 || n+1 == 25, i.attachment, i.label)
 	}
+	assert.Equal(t, numberTaken, in.issued[26].rejected)
 }
 
 func TestNaturally_sortsNumbersAsPeopleDo(t *testing.T) {

@@ -153,8 +153,6 @@ func judgeRejected(i Item, w Workflow, e Evidence) (detail, wrong string) {
 		return "", "KSeF holds it as " + e.Held[i.SHA256][0]
 	case d.Status != rejectedStatus:
 		return "", fmt.Sprintf("the document has status %s instead of %s%s", d.Status, rejectedStatus, w.note())
-	case i.Reason == attachmentBatch && e.Submissions[i.SHA256] > 0:
-		return "", "it was sent to KSeF all the same"
 	case !i.Reason.in(d.Reason):
 		return "", fmt.Sprintf("the document gives another reason: %q", d.Reason)
 	}
@@ -164,11 +162,7 @@ func judgeRejected(i Item, w Workflow, e Evidence) (detail, wrong string) {
 // in tells whether the words on a document give this reason.
 func (r rejection) in(text string) bool {
 	text = strings.ToLower(text)
-	words := []string{"440", "duplic", "already holds"}
-	if r == attachmentBatch {
-		words = []string{"batch"}
-	}
-	for _, word := range words {
+	for _, word := range []string{"440", "duplic", "already holds"} {
 		if strings.Contains(text, word) {
 			return true
 		}

@@ -13,8 +13,7 @@ var (
 	unknownItem  = Item{Direction: flow.DirectionReceived, Label: "FV/2", SHA256: "ab", KSeFNumber: "K2", End: Imported}
 	sentItem     = Item{Direction: flow.DirectionSent, Label: "FS/1", SHA256: "ba", DocumentID: 7, End: Accepted}
 	takenItem    = Item{Direction: flow.DirectionSent, Label: "FS/2", SHA256: "bb", DocumentID: 8, End: Rejected, Reason: numberTaken}
-	batchItem    = Item{Direction: flow.DirectionSent, Label: "FS/3", SHA256: "bc", DocumentID: 9, End: Rejected, Reason: attachmentBatch}
-	allItems     = Manifest{receivedItem, unknownItem, sentItem, takenItem, batchItem}
+	allItems     = Manifest{receivedItem, unknownItem, sentItem, takenItem}
 )
 
 // goodEvidence is what the witnesses say when every item has ended well.
@@ -25,7 +24,6 @@ func goodEvidence() Evidence {
 			"demo/receive/K2": {Closed: true, Status: statusCompleted, State: flow.StateNeedsCheck},
 			"demo/send/7":     {Closed: true, Status: statusCompleted, State: flow.StateAccepted},
 			"demo/send/8":     {Closed: true, Status: "failed", State: flow.StateRejected},
-			"demo/send/9":     {Closed: true, Status: "failed", State: flow.StateRejected},
 		},
 		Purchases: map[string][]Document{
 			"K1": {{ID: 1, Status: importedStatus, CompanyID: 3, CreatedVia: "post", KSeFNumber: "K1"}},
@@ -34,7 +32,6 @@ func goodEvidence() Evidence {
 		Sales: map[int64]Document{
 			7: {ID: 7, Status: sentStatus, KSeFNumber: "N7", SHA256: "ba"},
 			8: {ID: 8, Status: rejectedStatus, SHA256: "bb", Reason: "KSeF (440): duplicate invoice"},
-			9: {ID: 9, Status: rejectedStatus, SHA256: "bc", Reason: "KSeF takes an attachment only in a batch session."},
 		},
 		Held:        map[string][]string{"ba": {"N7"}},
 		Submissions: map[string]int{"ba": 1, "bb": 1},
@@ -48,7 +45,7 @@ func TestJudge_reachesTheEndOfTheManifest(t *testing.T) {
 		assert.NotEmpty(t, v.detail, allItems[n].Label)
 	}
 	received, sent, rejected := allItems.tally(allItems.judgeAll(goodEvidence()))
-	assert.Equal(t, "demo: received 2/2, sent 1/1, rejected as expected 2/2",
+	assert.Equal(t, "demo: received 2/2, sent 1/1, rejected as expected 1/1",
 		Result{Received: received, Sent: sent, Rejected: rejected}.Line())
 }
 
@@ -71,17 +68,15 @@ func TestJudge_namesWhatIsNotAsExpected(t *testing.T) {
 		"rejected": {sentItem, func(e Evidence) {
 			e.Workflows["demo/send/7"] = Workflow{Closed: true, Status: "failed", Failure: "because"}
 		}, "the workflow failed: because"},
-		"not at KSeF":             {sentItem, func(e Evidence) { delete(e.Held, "ba") }, "KSeF holds 0 invoices"},
-		"twice at KSeF":           {sentItem, func(e Evidence) { e.Held["ba"] = []string{"N7", "N8"} }, "KSeF holds 2 invoices"},
-		"another number":          {sentItem, func(e Evidence) { e.Held["ba"] = []string{"N8"} }, `KSeF gave "N8"`},
-		"sent, status not":        {sentItem, func(e Evidence) { e.Sales[7] = Document{Status: readyStatus, KSeFNumber: "N7", SHA256: "ba"} }, "has status READY.FOR.KSEF"},
-		"accepted all the same":   {takenItem, func(e Evidence) { e.Workflows["demo/send/8"] = Workflow{Closed: true, Status: statusCompleted} }, "the workflow completed"},
-		"rejected and a number":   {takenItem, func(e Evidence) { e.Sales[8] = Document{Status: rejectedStatus, KSeFNumber: "N"} }, "has the KSeF number N"},
-		"rejected and held":       {takenItem, func(e Evidence) { e.Held["bb"] = []string{"N"} }, "KSeF holds it as N"},
-		"rejection not written":   {takenItem, func(e Evidence) { e.Sales[8] = Document{Status: readyStatus} }, "has status READY.FOR.KSEF"},
-		"rejected otherwise":      {takenItem, func(e Evidence) { e.Sales[8] = Document{Status: rejectedStatus, Reason: "P_15 is missing"} }, "P_15 is missing"},
-		"attachment sent":         {batchItem, func(e Evidence) { e.Submissions["bc"] = 1 }, "sent to KSeF all the same"},
-		"attachment, 440 instead": {batchItem, func(e Evidence) { e.Sales[9] = Document{Status: rejectedStatus, Reason: "duplicate (440)"} }, "gives another reason"},
+		"not at KSeF":           {sentItem, func(e Evidence) { delete(e.Held, "ba") }, "KSeF holds 0 invoices"},
+		"twice at KSeF":         {sentItem, func(e Evidence) { e.Held["ba"] = []string{"N7", "N8"} }, "KSeF holds 2 invoices"},
+		"another number":        {sentItem, func(e Evidence) { e.Held["ba"] = []string{"N8"} }, `KSeF gave "N8"`},
+		"sent, status not":      {sentItem, func(e Evidence) { e.Sales[7] = Document{Status: readyStatus, KSeFNumber: "N7", SHA256: "ba"} }, "has status READY.FOR.KSEF"},
+		"accepted all the same": {takenItem, func(e Evidence) { e.Workflows["demo/send/8"] = Workflow{Closed: true, Status: statusCompleted} }, "the workflow completed"},
+		"rejected and a number": {takenItem, func(e Evidence) { e.Sales[8] = Document{Status: rejectedStatus, KSeFNumber: "N"} }, "has the KSeF number N"},
+		"rejected and held":     {takenItem, func(e Evidence) { e.Held["bb"] = []string{"N"} }, "KSeF holds it as N"},
+		"rejection not written": {takenItem, func(e Evidence) { e.Sales[8] = Document{Status: readyStatus} }, "has status READY.FOR.KSEF"},
+		"rejected otherwise":    {takenItem, func(e Evidence) { e.Sales[8] = Document{Status: rejectedStatus, Reason: "P_15 is missing"} }, "P_15 is missing"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"teamogy-ksef/internal/cli/simulators"
@@ -61,6 +62,11 @@ func fillKSeF(ctx context.Context, ksef *simulators.Control, in invoices) (Manif
 		return answer.Invoices, err
 	}
 
+	if slices.ContainsFunc(in.issued, func(i issued) bool { return i.attachment }) {
+		if err := ksef.AllowAttachments(ctx, in.us.nip); err != nil {
+			return nil, err
+		}
+	}
 	var items Manifest
 	for from := 0; from < len(in.received); from += seedAtOnce {
 		part := in.received[from:min(from+seedAtOnce, len(in.received))]

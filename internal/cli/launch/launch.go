@@ -41,6 +41,7 @@ func Receive(ctx context.Context, c client.Client, taskQueue, connection string)
 	return start(ctx, c, flow.ReceiveInvoices, client.StartWorkflowOptions{
 		ID:            flow.ReceiveID(connection),
 		TaskQueue:     taskQueue,
+		Priority:      flow.OwnersFirst(connection),
 		StaticSummary: "Receive the invoices of " + connection + " from KSeF",
 		StaticDetails: "Finds the invoices that the company receives in KSeF and starts an ImportInvoice for each. Runs for ever; the query Status tells where it is.",
 	}, flow.ReceiveInput{Connection: connection})
@@ -51,6 +52,7 @@ func Send(ctx context.Context, c client.Client, taskQueue, connection string) (O
 	return start(ctx, c, flow.SendInvoices, client.StartWorkflowOptions{
 		ID:            flow.SendID(connection),
 		TaskQueue:     taskQueue,
+		Priority:      flow.OwnersFirst(connection),
 		StaticSummary: "Send the ready invoices of " + connection + " to KSeF",
 		StaticDetails: "Asks Teamogy for invoices that are ready and starts a SendInvoice for each. Runs for ever; the query Status tells where it is.",
 	}, flow.SendInput{Connection: connection})

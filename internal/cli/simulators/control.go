@@ -25,17 +25,23 @@ func NewControl(base string) *Control {
 
 // Get reads a JSON answer.
 func (c *Control) Get(ctx context.Context, path string, into any) error {
-	return c.call(ctx, http.MethodGet, path, nil, into)
+	return c.call(ctx, http.MethodGet, "/_sim/"+path, nil, into)
 }
 
 // Post sends a JSON body and reads a JSON answer; into may be nil.
 func (c *Control) Post(ctx context.Context, path string, body, into any) error {
-	return c.call(ctx, http.MethodPost, path, body, into)
+	return c.call(ctx, http.MethodPost, "/_sim/"+path, body, into)
+}
+
+// AllowAttachments lets a taxpayer's invoices have structured attachments, as
+// KSeF's own test environment does.
+func (c *Control) AllowAttachments(ctx context.Context, nip string) error {
+	return c.call(ctx, http.MethodPost, "/v2/testdata/attachment", map[string]string{"nip": nip}, nil)
 }
 
 func (c *Control) call(ctx context.Context, method, path string, body, into any) error {
 	failed := func(err error) error {
-		return fmt.Errorf("ask the simulator at %s to %s /_sim/%s: %w", c.Base, method, path, err)
+		return fmt.Errorf("ask the simulator at %s to %s %s: %w", c.Base, method, path, err)
 	}
 	var payload io.Reader
 	if body != nil {
@@ -45,7 +51,7 @@ func (c *Control) call(ctx context.Context, method, path string, body, into any)
 		}
 		payload = bytes.NewReader(data)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, c.Base+"/_sim/"+path, payload)
+	request, err := http.NewRequestWithContext(ctx, method, c.Base+path, payload)
 	if err != nil {
 		return failed(err)
 	}

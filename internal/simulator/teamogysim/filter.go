@@ -1,6 +1,7 @@
 package teamogysim
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -106,6 +107,13 @@ func filterRows(rows []row, f *filter, isBase func(name string) bool, set *setti
 			return rows, nil
 		}
 	}
+	f, err := f.alternatives(isBase, set.FilterAlternatives)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return rows, nil
+	}
 	var kept []row
 	for _, r := range rows {
 		if f.keep(r, false) {
@@ -146,6 +154,40 @@ func (f *filter) without(isBase func(string) bool) *filter {
 		return nil
 	}
 	return &filter{op: f.op, parts: parts}
+}
+
+// alternatives is the expression as the tenant takes OR between properties;
+// nil if nothing is left.
+func (f *filter) alternatives(isBase func(string) bool, rule string) (*filter, error) {
+	if rule == AlternativesHonoured || len(f.parts) == 0 {
+		return f, nil
+	}
+	var parts []*filter
+	for _, p := range f.parts {
+		p, err := p.alternatives(isBase, rule)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			parts = append(parts, p)
+		}
+	}
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	if f.op == "OR" && len(f.properties(isBase)) > 1 {
+		switch rule {
+		case AlternativesRefused:
+			return nil, errors.New("OR between properties is not supported")
+		case AlternativesFirst:
+			return parts[0], nil
+		case AlternativesLast:
+			return parts[len(parts)-1], nil
+		case AlternativesIgnored:
+			return nil, nil
+		}
+	}
+	return &filter{op: f.op, parts: parts}, nil
 }
 
 // failing is the expression with all terms about properties false.

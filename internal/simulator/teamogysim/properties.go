@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // propertyKinds are the types that a configured property can have.
@@ -109,4 +111,25 @@ func shownValue(v any, numbers string) any {
 		return shownProperties(v, numbers)
 	}
 	return v
+}
+
+// longText is how many characters of a property every view shows.
+const longText = 64
+
+// shownText is a property as a view shows it, and whether it does.
+func shownText(properties map[string]any, name, rule string) (any, bool) {
+	v, there := properties[name]
+	text, is := v.(string)
+	if !is || utf8.RuneCountInString(text) <= longText {
+		return v, there
+	}
+	switch rule {
+	case TextsCut:
+		return string([]rune(text)[:longText]), true
+	case TextsStripped:
+		return strings.Join(strings.Fields(text), " "), true
+	case TextsLeftOut:
+		return nil, false
+	}
+	return text, true
 }

@@ -40,6 +40,13 @@ type ViewSwitches struct {
 	NewDelaySeconds    float64 `json:"newDelaySeconds"`
 	ChangeDelaySeconds float64 `json:"changeDelaySeconds"`
 	SearchDelaySeconds float64 `json:"searchDelaySeconds"`
+	// FilterAlternatives is what externalFilter does with OR between properties:
+	// AlternativesHonoured, AlternativesRefused (400), AlternativesFirst,
+	// AlternativesLast or AlternativesIgnored.
+	FilterAlternatives string `json:"filterAlternatives"`
+	// LongTexts is how views show a property whose text has more than longText
+	// characters: TextsWhole, TextsCut, TextsStripped or TextsLeftOut.
+	LongTexts string `json:"longTexts"`
 	// FilterComparators are the comparisons that externalFilter knows:
 	// ComparatorsDocumented or ComparatorsAll.
 	FilterComparators string `json:"filterComparators"`
@@ -85,6 +92,17 @@ const (
 	KeysPlain  = "plain"
 	KeysDotted = "dotted" // "properties.ksefNumber"
 
+	AlternativesHonoured = "honoured"
+	AlternativesRefused  = "refused"
+	AlternativesFirst    = "first"   // only the first one counts
+	AlternativesLast     = "last"    // only the last one counts
+	AlternativesIgnored  = "ignored" // they are left out of the expression
+
+	TextsWhole    = "whole"
+	TextsCut      = "cut"      // to longText characters
+	TextsStripped = "stripped" // with each run of white space as one space
+	TextsLeftOut  = "left-out"
+
 	ComparatorsDocumented = "documented" // = and >
 	ComparatorsAll        = "all"        // = > < >= <= != <>
 
@@ -101,6 +119,7 @@ func viewInfos() []switchInfo {
 	return []switchInfo{
 		choice("filterProperties", "what externalFilter does with a term about a property", FilterHonoured, FilterIgnored, FilterRefused, FilterMatchesNothing),
 		choice("filterNames", "how externalFilter names a property: properties.ksefNumber or ksefNumber", NamesEither, NamesDotted, NamesPlain),
+		choice("filterAlternatives", "what externalFilter does with OR between properties", AlternativesHonoured, AlternativesRefused, AlternativesFirst, AlternativesLast, AlternativesIgnored),
 		choice("filterComparators", "the comparisons in externalFilter beside = and >", ComparatorsDocumented, ComparatorsAll),
 		choice("filterQuotes", "how a quote is written in a text in externalFilter", QuotesNone, QuotesDoubled, QuotesBackslash),
 		free("pageLimit", "the default and the maximum of rows in a page", "1 or more", 1000, atLeast(1)),
@@ -114,6 +133,7 @@ func viewInfos() []switchInfo {
 		choice("flatProperties", "whether a row's properties stand beside its columns", false, true),
 		choice("propertyKeys", "what they are called there", KeysPlain, KeysDotted),
 		choice("missingProperties", "how a row shows a property that it has not", PropertiesLeftOut, PropertiesNull),
+		choice("longTexts", "how views show a property with a long text, of more than 64 characters", TextsWhole, TextsCut, TextsStripped, TextsLeftOut),
 		choice("unknownColumns", "what becomes of a column that the view has not", ColumnsLeftOut, ColumnsNull, ColumnsRefused),
 		free("columnNames", "the names of the columns of views", `an object of our name to Teamogy's, both not empty, such as {"number":"docNumber"}; {} for ours`, map[string]string{}, func(v any) bool {
 			for name, shown := range v.(map[string]string) {

@@ -193,7 +193,7 @@ func pick(r row, columns, properties []string, set *settings) map[string]any {
 		prefix = "properties."
 	}
 	for _, name := range properties {
-		if v, ok := r.properties[name]; ok {
+		if v, ok := shownText(r.properties, name, set.LongTexts); ok {
 			into[prefix+name] = v
 		} else if set.MissingProperties == PropertiesNull {
 			into[prefix+name] = nil

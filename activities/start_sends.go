@@ -1,0 +1,237 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/activity"
+
+	"teamogy-ksef/internal/connection"
+	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/teamogy"
+)
+
+// mostInFlight bounds a connection's running SendInvoice workflows: what
+// TransmitInvoices may have to carry over. The rest stays in Teamogy's list.
+const mostInFlight = 2000
+
+// StartSends asks Teamogy for ready sales invoices and starts a SendInvoice
+// for each. The record is read first: what was rejected or withdrawn is not
+// started again until its content changes.
+func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out flow.StartSendsResult, err error) {
+	defer s.failed(ctx, in.Connection, &err)
+	client, c, err := s.Connections.Teamogy(ctx, in.Connection)
+	if err != nil {
+		return out, err
+	}
+	out.Settings = settingsOf(c)
+	if !c.Send {
+		return out, nil
+	}
+	ready, err := client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.Normal), c.SendTypes, c.SendReadyStatus)
+	if err != nil {
+		return out, err
+	}
+	out.Ready = len(ready)
+	s.compared.keep(c.Name, func(id int64) bool {
+		return slices.ContainsFunc(ready, func(d teamogy.ReadyInvoice) bool { return d.ID == id })
+	})
+	room, err := s.room(ctx, in.Connection)
+	if err != nil {
+		return out, err
+	}
+	var refused []teamogy.ReadyInvoice
+	var waiting []readyDocument
+	var last error
+	for _, document := range ready {
+		if slices.Contains(in.Held, document.ID) {
+			out.Held++
+			continue
+		}
+		record, err := s.sentRecord(ctx, c.Name, document.ID)
+		switch {
+		case err != nil:
+			last = archiving("read the record of "+documentName(document.ID), err)
+			out.Failed++
+		case record.numberWritten():
+			out.Running++ // done; Teamogy's view is stale, or somebody set the status back
+		case record.Accepted == nil && record.everRefused():
+			refused = append(refused, document)
+		default:
+			waiting = append(waiting, readyDocument{document, len(record.Fetched) == 0})
+		}
+	}
+	last = cmp.Or(s.startWaiting(ctx, client, c, waiting, room, &out), last)
+	// Looking whether refused documents have changed costs requests, so it
+	// comes last and a few at a time.
+	looks := 0
+	for _, document := range refused {
+		if looks == mostLooks || !s.compared.due(c.Name, document.ID, c.TimeScale) {
+			out.Refused++
+			continue
+		}
+		looks++
+		changed, err := s.changed(ctx, client, c, document.ID)
+		if err != nil {
+			last = fmt.Errorf("compare %s with what was refused: %w", documentName(document.ID), err)
+			out.Failed++
+		} else if changed {
+			before := out.Started
+			last = cmp.Or(s.startSend(ctx, c, document, nil, room, &out), last)
+			if out.Started == before {
+				continue // no room: the next poll looks again
+			}
+		} else {
+			out.Refused++
+		}
+		s.compared.note(c.Name, document.ID)
+	}
+	if last != nil {
+		s.Logger.ErrorContext(ctx, "documents could not be looked after; the next poll tries again", "connection", c.Name, "failed", out.Failed, "error", last)
+		if out.Failed == len(ready) && !leaveBehind(ctx, last) {
+			return out, last // perhaps it concerns all of them, and passes
+		}
+	}
+	return out, nil
+}
+
+// mostLooks is how many refused documents are compared in one poll.
+const mostLooks = 10
+
+// readyDocument is a document of the ready list that is to be sent.
+type readyDocument struct {
+	teamogy.ReadyInvoice
+	new bool // its XML was never fetched
+}
+
+// pieceOfStarts is how many documents are started at a time, so that their XML comes from one page of Teamogy's list and
+// the first ones are on their way while the others are read.
+const pieceOfStarts = 100
+
+// startWaiting starts a SendInvoice for each document, with its XML where Teamogy's list shows that.
+func (s *Starts) startWaiting(ctx context.Context, client TeamogyClient, c *connection.Connection, waiting []readyDocument, room int, out *flow.StartSendsResult) error {
+	var last error
+	for piece := range slices.Chunk(waiting, pieceOfStarts) {
+		shown, err := s.showXML(ctx, client, c, piece, room-out.Started)
+		busy := err != nil && classify(err).Type == flow.ErrTeamogyQuota
+		if err != nil {
+			s.Logger.WarnContext(ctx, "the XML of ready invoices could not be read from Teamogy's list", "connection", c.Name, "error", err)
+		}
+		for _, document := range piece {
+			if busy && document.new && shown[document.ID] == nil {
+				out.Deferred++ // it would only take more of the quota
+				continue
+			}
+			last = cmp.Or(s.startSend(ctx, c, document.ReadyInvoice, shown[document.ID], room, out), last)
+		}
+	}
+	return last
+}
+
+// quotaPauses is how often a poll waits for Teamogy's quota before it leaves the rest to the next one.
+const quotaPauses = 10
+
+// showXML brings the XML of new documents into the archive, as Teamogy's list shows it.
+func (s *Starts) showXML(ctx context.Context, client TeamogyClient, c *connection.Connection, piece []readyDocument, room int) (map[int64]*flow.ShownXML, error) {
+	if !client.ShowsXML() {
+		return nil, nil
+	}
+	var ids []int64
+	numbers := map[int64]string{}
+	for _, document := range piece {
+		if document.new && len(ids) < room {
+			ids = append(ids, document.ID)
+			numbers[document.ID] = document.Number
+		}
+	}
+	shown := map[int64]*flow.ShownXML{}
+	for pauses := 0; len(ids) > 0; pauses++ {
+		at := s.Now().UTC()
+		found, err := client.ReadReadyXML(teamogy.WithPriority(ctx, teamogy.Normal), ids, c.SendTypes, c.SendReadyStatus)
+		for id, xml := range found {
+			ref, err := s.Archive.PutDocument(ctx, xml)
+			if err != nil {
+				return shown, archiving("keep an invoice's XML", err)
+			}
+			shown[id] = &flow.ShownXML{Document: flow.Ref(ref), Number: numbers[id], At: at}
+		}
+		p := &problem{}
+		if err != nil {
+			p = classify(err)
+		}
+		if p.Type != flow.ErrTeamogyQuota || pauses == quotaPauses {
+			return shown, err
+		}
+		ids = slices.DeleteFunc(ids, func(id int64) bool { return shown[id] != nil })
+		if err := s.pause(ctx, max(p.After, 10*time.Millisecond)); err != nil {
+			return shown, err
+		}
+	}
+	return shown, nil
+}
+
+func (s *Starts) startSend(ctx context.Context, c *connection.Connection, document teamogy.ReadyInvoice, shown *flow.ShownXML, room int, out *flow.StartSendsResult) error {
+	if out.Started >= room {
+		out.Deferred++
+		return nil
+	}
+	started, err := start(ctx, flow.StartOfSend(flow.SendInvoiceInput{
+		Connection: c.Name, DocumentID: document.ID, Listed: true, Shown: shown,
+	}, sendSummary(document.ID, document.Number)))
+	switch {
+	case err != nil:
+		out.Failed++
+		return fmt.Errorf("start sending %s: %w", documentName(document.ID), err)
+	case started:
+		out.Started++
+	default:
+		out.Running++
+	}
+	return nil
+}
+
+// changed compares the content of a refused document with what was refused:
+// at once when it is first seen back in the ready list, then once an hour,
+// later once a day.
+func (s *Starts) changed(ctx context.Context, client TeamogyClient, c *connection.Connection, documentID int64) (bool, error) {
+	record, err := s.sentRecord(ctx, c.Name, documentID)
+	if err != nil {
+		return false, archiving("read the record", err)
+	}
+	xml, _, err := client.ReadInvoiceXML(teamogy.WithPriority(ctx, teamogy.Low), documentID)
+	switch {
+	case xmlMissing(err):
+		return !record.refused("", s.today()), nil
+	case notFound(err): // deleted meanwhile
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	refused, err := s.refusedAlike(ctx, record, xml)
+	return !refused, err
+}
+
+// room tells how many SendInvoice workflows may be started now.
+func (s *Starts) room(ctx context.Context, connectionName string) (int, error) {
+	count, err := activity.GetClient(ctx).CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Query: fmt.Sprintf("WorkflowType='%s' AND ExecutionStatus='Running' AND %s='%s'",
+			flow.SendInvoice, flow.AttributeConnection.GetName(), connectionName),
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count the invoices under way: %w", err)
+	}
+	return max(0, mostInFlight-int(count.GetCount())), nil
+}
+
+// sendSummary is an issued invoice's line in the Web UI; its number may not be
+// known.
+func sendSummary(documentID int64, number string) string {
+	if number == "" {
+		return documentName(documentID)
+	}
+	return "Invoice " + number
+}
