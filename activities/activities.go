@@ -26,6 +26,9 @@ type KSeFClient interface {
 	RateLimits(context.Context) (ksef.RateLimits, error)
 	QueryMetadata(context.Context, ksef.MetadataQuery) (ksef.MetadataPage, error)
 	DownloadInvoice(ctx context.Context, number, wantHash string) ([]byte, error)
+	OrderExport(context.Context, ksef.SymmetricKey, ksef.ExportQuery) (string, error)
+	ExportStatus(ctx context.Context, reference string) (ksef.ExportStatus, error)
+	DownloadPart(context.Context, ksef.ExportPart, ksef.SymmetricKey, io.Writer) error
 	OpenOnlineSession(context.Context, ksef.FormCode, ksef.SymmetricKey) (ksef.OpenedSession, error)
 	SendInvoice(ctx context.Context, session string, key ksef.SymmetricKey, invoice ksef.InvoiceToSend) (string, error)
 	CloseOnlineSession(ctx context.Context, session string) error
@@ -81,6 +84,8 @@ type Dependencies struct {
 
 	vain *vainLooks                                 // nil: nothing is remembered
 	wait func(context.Context, time.Duration) error // nil: real time passes
+
+	unpacking chan struct{} // bounds how many packages are unpacked at once; nil: no bound
 }
 
 // base gives every activity struct the shared dependencies.
@@ -128,6 +133,7 @@ func Register(r Registry, d Dependencies) {
 	}
 	d.Connections = &gatedConnections{d.Connections, d.Gates}
 	d.vain = &vainLooks{}
+	d.unpacking = make(chan struct{}, mostUnpacking)
 	b := base{d}
 	r.RegisterActivity(&KSeF{b})
 	r.RegisterActivity(&Session{b})

@@ -93,6 +93,9 @@ func typeOfKSeF(e *ksef.Error) string {
 		if e.Has(ksef.CodeSessionNotFound) || e.Has(ksef.CodeSessionUnavailable) || e.Has(ksef.CodeSessionForbids) {
 			return flow.ErrKSeFUnavailable
 		}
+		if e.Has(ksef.CodeExportUnknown) || e.Has(ksef.CodeTooManyExports) || e.Has(ksef.CodeBeyondHWM) {
+			return flow.ErrKSeFNotYet // the activities of exports decide what it means
+		}
 		if e.Status == http.StatusRequestTimeout {
 			return flow.ErrKSeFUnavailable
 		}

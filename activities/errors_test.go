@@ -76,7 +76,9 @@ var errorCases = []struct {
 	{"KSeF: size of a part", ofKSeF(ksef.KindRejected, ksef.CodePartSize), flow.ErrKSeFRefused},
 	{"KSeF: a part is missing", ofKSeF(ksef.KindRejected, ksef.CodePartMissing), flow.ErrKSeFRefused},
 	{"KSeF: too late for a package", ofKSeF(ksef.KindRejected, ksef.CodeUploadTooLate), flow.ErrKSeFRefused},
-	{"KSeF: query beyond the HWM", ofKSeF(ksef.KindRejected, ksef.CodeBeyondHWM), flow.ErrKSeFRefused},
+	{"KSeF: query beyond the HWM", ofKSeF(ksef.KindRejected, ksef.CodeBeyondHWM), flow.ErrKSeFNotYet},
+	{"KSeF: unknown export", ofKSeF(ksef.KindRejected, ksef.CodeExportUnknown), flow.ErrKSeFNotYet},
+	{"KSeF: too many exports", ofKSeF(ksef.KindRejected, ksef.CodeTooManyExports), flow.ErrKSeFNotYet},
 	{"KSeF error deep inside", fmt.Errorf("start: %w", fmt.Errorf("look: %w", ofKSeF(ksef.KindServer))), flow.ErrKSeFUnavailable},
 
 	{"wrong password", &ksef.CredentialError{Problem: ksef.WrongPassword}, flow.ErrKSeFCredentials},

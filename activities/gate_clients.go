@@ -344,6 +344,18 @@ func (k *gatedKSeF) DownloadInvoice(ctx context.Context, number, wantHash string
 	})
 }
 
+func (k *gatedKSeF) OrderExport(ctx context.Context, key ksef.SymmetricKey, q ksef.ExportQuery) (string, error) {
+	return through(ctx, k.visit, callOrderExport, nil, func(ctx context.Context) (string, error) {
+		return k.KSeFClient.OrderExport(ctx, key, q)
+	})
+}
+
+func (k *gatedKSeF) ExportStatus(ctx context.Context, reference string) (ksef.ExportStatus, error) {
+	return through(ctx, k.visit, callExportStatus, nil, func(ctx context.Context) (ksef.ExportStatus, error) {
+		return k.KSeFClient.ExportStatus(ctx, reference)
+	})
+}
+
 func (k *gatedKSeF) OpenOnlineSession(ctx context.Context, form ksef.FormCode, key ksef.SymmetricKey) (ksef.OpenedSession, error) {
 	return through(ctx, k.visit, callOpenSession, nil, func(ctx context.Context) (ksef.OpenedSession, error) {
 		return k.KSeFClient.OpenOnlineSession(ctx, form, key)

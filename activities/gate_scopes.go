@@ -28,6 +28,8 @@ const (
 // client, gateKSeF or gateTeamogy. An activity that is not named has only that.
 var gatesBefore = map[string][]string{
 	"FindReceived":          {gateKSeFRead},
+	"OrderExport":           {gateKSeFRead},
+	"CollectExport":         {gateKSeFRead},
 	"FetchInvoiceXML":       {gateKSeFRead},
 	"OpenSession":           {gateKSeFWrite},
 	"SendToSession":         {gateKSeFWrite},
@@ -48,6 +50,8 @@ var gatesBefore = map[string][]string{
 const (
 	callQueryMetadata  = "QueryMetadata"
 	callDownload       = "DownloadInvoice"
+	callOrderExport    = "OrderExport"
+	callExportStatus   = "ExportStatus"
 	callOpenSession    = "OpenOnlineSession"
 	callSendInvoice    = "SendInvoice"
 	callCloseSession   = "CloseOnlineSession"
@@ -72,6 +76,7 @@ const (
 // the login nor about the key.
 var gateOfCall = map[string]string{
 	callQueryMetadata: gateKSeFRead, callDownload: gateKSeFRead,
+	callOrderExport: gateKSeFRead, callExportStatus: gateKSeFRead,
 	callOpenSession: gateKSeFWrite, callSendInvoice: gateKSeFWrite, callCloseSession: gateKSeFWrite,
 	callOpenBatch: gateKSeFWrite, callCloseBatch: gateKSeFWrite,
 	callSessionStatus: gateKSeFStatus, callSessionList: gateKSeFStatus, callInvoiceStatus: gateKSeFStatus,
@@ -97,6 +102,9 @@ const (
 func refusalOf(call string, err error) (scope string, r reach) {
 	scope = gateOfCall[call]
 	if failure, is := ksef.AsError(err); is {
+		if call == callExportStatus && failure.Kind == ksef.KindGone {
+			return scope, noRefusal // forgotten: it is ordered again
+		}
 		return refusalOfKSeF(scope, failure)
 	}
 	failure, is := teamogy.AsError(err)

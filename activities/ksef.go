@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/connection"
 	"teamogy-ksef/internal/flow"
@@ -57,7 +59,7 @@ func (k *KSeF) Authenticate(ctx context.Context, in flow.ConnectionInput) (out f
 	if err != nil {
 		return out, err
 	}
-	out.Limits = limitsOf(limits, k.senders(c))
+	out.Limits, out.Blocked = limitsOf(limits, k.senders(c)), k.blocksOf(ctx, client)
 	for _, w := range out.Warnings {
 		k.Logger.WarnContext(ctx, w, "connection", in.Connection)
 	}
@@ -75,7 +77,9 @@ func (k *KSeF) ReadPace(ctx context.Context, in flow.ConnectionInput) (out flow.
 	if err != nil {
 		return out, err
 	}
-	return flow.Pace{TimeScale: c.TimeScale, OneByOne: c.OneByOne, Limits: limitsOf(limits, k.senders(c))}, nil
+	return flow.Pace{
+		TimeScale: c.TimeScale, OneByOne: c.OneByOne, Limits: limitsOf(limits, k.senders(c)), Blocked: k.blocksOf(ctx, client),
+	}, nil
 }
 
 // metadataPage is how many records one metadata query brings: KSeF's largest.
@@ -83,6 +87,9 @@ const metadataPage = 250
 
 // foundInvoice is an item of the list that FindReceived keeps in the archive.
 type foundInvoice = ksef.Metadata
+
+// archiveReaders is how many records are read at once.
+const archiveReaders = 8
 
 // FindReceived asks KSeF once for the invoices of a window, in the order in
 // which KSeF stored them, and keeps the answer as a list in the archive.
@@ -110,7 +117,30 @@ func (k *KSeF) FindReceived(ctx context.Context, in flow.Window) (out flow.Found
 		return out, archiving("keep the list of found invoices", err)
 	}
 	out.List = flow.ListRef(list)
-	return out, nil
+	out.Known = len(page.Invoices) - len(k.unknownOf(ctx, in.Connection, page.Invoices))
+	return out, ctx.Err()
+}
+
+// unknownOf leaves out the invoices that have their document. One whose record
+// cannot be read counts as unknown: whoever starts its import will find out.
+func (k *KSeF) unknownOf(ctx context.Context, connection string, list []foundInvoice) (unknown []foundInvoice) {
+	done := make([]bool, len(list))
+	var readers errgroup.Group
+	readers.SetLimit(archiveReaders)
+	for i := range list {
+		readers.Go(func() error {
+			record, err := k.receivedRecord(ctx, connection, list[i].KSeFNumber)
+			done[i] = err == nil && record.Created != nil
+			return nil
+		})
+	}
+	_ = readers.Wait() // they have no errors
+	for i, m := range list {
+		if !done[i] {
+			unknown = append(unknown, m)
+		}
+	}
+	return unknown
 }
 
 // FetchInvoiceXML brings a received invoice's exact bytes into the archive:
@@ -154,7 +184,9 @@ func (k *KSeF) FetchInvoiceXML(ctx context.Context, in flow.ImportInput) (out fl
 	return out, archiving("index "+in.KSeFNumber, k.indexReceived(ctx, c.Name, number))
 }
 
-// received gives the invoice's bytes and keeps them.
+// received gives the invoice's bytes and keeps them. If they are in the archive,
+// also by an export package, no call is made: the hash that KSeF has told of the
+// invoice finds them.
 func (k *KSeF) received(ctx context.Context, client KSeFClient, in flow.ImportInput, record *receivedRecord) ([]byte, archive.Ref, error) {
 	if record.Fetched != nil {
 		if xml, err := k.Archive.Document(ctx, record.Fetched.SHA256); err == nil {
@@ -169,6 +201,14 @@ func (k *KSeF) received(ctx context.Context, client KSeFClient, in flow.ImportIn
 	} else if raw, err := hex.DecodeString(in.SHA256); err == nil && len(raw) > 0 {
 		want = base64.StdEncoding.EncodeToString(raw)
 	}
+	if hash := hexHash(want); len(hash) == sha256Hex {
+		xml, err := k.Archive.Document(ctx, hash)
+		if err == nil {
+			return xml, archive.Ref{SHA256: hash, Size: int64(len(xml))}, nil
+		} else if !errors.Is(err, archive.ErrNotFound) {
+			return nil, archive.Ref{}, archiving("read the XML of "+in.KSeFNumber, err)
+		}
+	}
 	xml, err := client.DownloadInvoice(ctx, in.KSeFNumber, want)
 	if err != nil {
 		return nil, archive.Ref{}, err
@@ -176,6 +216,9 @@ func (k *KSeF) received(ctx context.Context, client KSeFClient, in flow.ImportIn
 	ref, err := k.Archive.PutDocument(ctx, xml)
 	return xml, ref, archiving("keep the XML of "+in.KSeFNumber, err)
 }
+
+// sha256Hex is the length of a SHA-256 in hexadecimal.
+const sha256Hex = 64
 
 // askMetadata asks KSeF for one invoice's metadata, which stands in for what
 // cannot be read in its XML. The number's date tells where to look.

@@ -2,8 +2,6 @@ package activities
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -13,84 +11,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
-	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/flow"
-	"teamogy-ksef/internal/ksef"
 )
-
-// StartImports starts an ImportInvoice for each invoice of a list that has no
-// document yet. It counts every one that still has to download its XML, also
-// one that an earlier attempt has started, and stops at in.Most of them. One
-// that cannot be started is counted and does not hold the others up, nor, if
-// there are only such, what comes after this list.
-func (s *Starts) StartImports(ctx context.Context, in flow.StartImportsInput) (out flow.StartImportsResult, err error) {
-	defer s.failed(ctx, in.Connection, &err)
-	var found []foundInvoice
-	if err := s.Archive.List(ctx, archive.ListRef(in.List), &found); err != nil {
-		return out, archiving("read the list of found invoices", err)
-	}
-	var last error
-	for out.Next = in.From; out.Next < len(found); out.Next++ {
-		m := &found[out.Next]
-		record, err := s.receivedRecord(ctx, in.Connection, m.KSeFNumber)
-		if err != nil {
-			last = archiving("read the record of "+m.KSeFNumber, err)
-			out.Failed++
-			continue
-		}
-		if record.Created != nil {
-			out.Known++
-			continue
-		}
-		if out.Started >= in.Most {
-			break
-		}
-		switch started, err := s.startImport(ctx, in, m); {
-		case err != nil:
-			last = fmt.Errorf("start the import of %s: %w", m.KSeFNumber, err)
-			out.Failed++
-		case started || record.Fetched == nil:
-			out.Started++
-		default:
-			out.Known++
-		}
-	}
-	if last != nil {
-		s.Logger.ErrorContext(ctx, "imports could not be started; they come again", "connection", in.Connection, "failed", out.Failed, "error", last)
-		if out.Started+out.Known == 0 && !leaveBehind(ctx, last) {
-			return out, last // it is not one invoice, it is all of them
-		}
-	}
-	return out, nil
-}
-
-func (s *Starts) startImport(ctx context.Context, in flow.StartImportsInput, m *foundInvoice) (bool, error) {
-	number, err := ksef.ParseNumber(m.KSeFNumber)
-	if err != nil {
-		// Never seen, and not to be lost: the workflow will say what is wrong.
-		s.Logger.WarnContext(ctx, "KSeF listed an invoice with a malformed number", "connection", in.Connection, "ksefNumber", m.KSeFNumber, "error", err)
-	}
-	if err := s.note(ctx, receivedKey(in.Connection, m.KSeFNumber), factFound, "metadata", m); err != nil {
-		return false, archiving("record the metadata", err)
-	}
-	if number != "" {
-		if err := s.indexReceived(ctx, in.Connection, number); err != nil {
-			return false, archiving("index the invoice", err)
-		}
-	}
-	sha256 := ""
-	if raw, err := base64.StdEncoding.DecodeString(m.InvoiceHash); err == nil {
-		sha256 = hex.EncodeToString(raw)
-	}
-	return start(ctx, flow.StartOfImport(flow.ImportInput{
-		Connection: in.Connection, KSeFNumber: m.KSeFNumber, SHA256: sha256, Subject: in.Subject,
-	}, importSummary(m)))
-}
-
-// importSummary is a received invoice's line in the Web UI.
-func importSummary(m *ksef.Metadata) string {
-	return fmt.Sprintf("Invoice %s from %s, %s %s", m.InvoiceNumber, m.SellerName, flow.Amount(m.Gross.StringFixed(2)), m.Currency)
-}
 
 // start starts an invoice's workflow under its deterministic ID and tells
 // whether it is new. One that runs or has ended well stays as it is; one that

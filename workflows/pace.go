@@ -15,6 +15,7 @@ type ledger struct {
 	perHour   int
 	timeScale float64
 	spent     []flow.Spent
+	notBefore time.Time // until then KSeF refuses these requests; zero: it does not
 }
 
 // reserved leaves a small reserve of a limit for what is started by hand and
@@ -26,6 +27,16 @@ func reserved(limit int) int {
 	return max(1, limit-max(1, limit/10))
 }
 
+// reservedForDuplicates leaves 30 % of a limit, 6 of KSeF's 20 metadata queries
+// an hour, to the resolution of duplicates and to imports that need the metadata
+// of one invoice.
+func reservedForDuplicates(limit int) int {
+	if limit <= 1 {
+		return limit
+	}
+	return max(1, limit-max(1, limit*3/10))
+}
+
 func (l *ledger) minute() time.Duration { return flow.Scaled(time.Minute, l.timeScale) }
 func (l *ledger) hour() time.Duration   { return flow.Scaled(time.Hour, l.timeScale) }
 
@@ -34,20 +45,28 @@ const withoutLimit = 1_000_000
 
 // allowed tells how many may be spent now.
 func (l *ledger) allowed(now time.Time) int {
+	if now.Before(l.notBefore) {
+		return 0
+	}
 	allowed := withoutLimit
 	if l.perMinute > 0 {
 		allowed = min(allowed, l.perMinute-l.since(now.Add(-l.minute())))
 	}
-	if l.perHour > 0 {
-		allowed = min(allowed, l.perHour-l.since(now.Add(-l.hour())))
+	return max(0, min(allowed, l.allowedInHour(now)))
+}
+
+// allowedInHour tells how many may be spent now as far as the hour goes.
+func (l *ledger) allowedInHour(now time.Time) int {
+	if l.perHour <= 0 {
+		return withoutLimit
 	}
-	return max(0, allowed)
+	return max(0, l.perHour-l.since(now.Add(-l.hour())))
 }
 
 // waitFor tells how long to wait until count may be spent at once; zero if
 // now. A count above the limits waits for an empty window.
 func (l *ledger) waitFor(now time.Time, count int) time.Duration {
-	return max(l.waitIn(now, count, l.perMinute, l.minute()), l.waitIn(now, count, l.perHour, l.hour()))
+	return max(l.waitIn(now, count, l.perMinute, l.minute()), l.waitIn(now, count, l.perHour, l.hour()), l.notBefore.Sub(now))
 }
 
 func (l *ledger) waitIn(now time.Time, count, limit int, window time.Duration) time.Duration {

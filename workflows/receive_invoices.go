@@ -49,8 +49,11 @@ type receiveInvoices struct {
 	preflight  *flow.Authenticated
 	queries    ledger
 	downloads  ledger
+	exports    ledger
+	packages   bool // export packages are used: false in the runs of earlier code
 	preview    int
 	stuckAt    time.Time // where the present sweep met more of one date than KSeF shows; zero: nowhere
+	wholeAt    time.Time // the moment that was brought whole last, in several packages
 }
 
 func newReceive(ctx workflow.Context, in flow.ReceiveInput) (*receiveInvoices, error) {
@@ -65,7 +68,8 @@ func newReceive(ctx workflow.Context, in flow.ReceiveInput) (*receiveInvoices, e
 		r.state.Cursors = map[string]flow.Cursor{}
 	}
 	r.paused, r.nextPoll = r.state.Paused, r.state.NextPoll
-	r.queries.spent, r.downloads.spent = r.state.Queries, r.state.Downloads
+	r.queries.spent, r.downloads.spent, r.exports.spent = r.state.Queries, r.state.Downloads, r.state.Exports
+	r.packages = workflow.GetVersion(ctx, exportsChange, workflow.DefaultVersion, 1) >= 1
 	if err := describe(ctx, in.Connection, flow.DirectionReceived, flow.StatePolling); err != nil {
 		return nil, err
 	}
@@ -96,7 +100,13 @@ func (r *receiveInvoices) cycle(ctx workflow.Context) error {
 		r.doing = "switched off: RECEIVE=off"
 		return nil
 	}
+	if err := r.resume(ctx); err != nil {
+		return err
+	}
 	for _, subject := range r.settings.Subjects {
+		if r.state.Manifest != nil {
+			break // a pause has come: first things first
+		}
 		if err := r.sweep(ctx, subject); err != nil {
 			return err
 		}
@@ -106,9 +116,21 @@ func (r *receiveInvoices) cycle(ctx workflow.Context) error {
 	}
 	r.state.LastPoll = workflow.Now(ctx)
 	r.state.Totals.Cycles++
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf("%d invoices found, %d imports started, last asked %s",
-		r.state.Totals.Found, r.state.Totals.Started, r.state.LastPoll.UTC().Format(time.RFC3339)))
+	r.describeDetails(ctx)
 	return nil
+}
+
+// describeDetails shows in the Web UI what was done, and how the last found
+// invoices were brought.
+func (r *receiveInvoices) describeDetails(ctx workflow.Context) {
+	details := fmt.Sprintf("%d invoices found, %d imports started", r.state.Totals.Found, r.state.Totals.Started)
+	if !r.state.LastPoll.IsZero() {
+		details += ", last asked " + r.state.LastPoll.UTC().Format(time.RFC3339)
+	}
+	if r.state.Choice != "" {
+		details += "\n\n" + r.state.Choice
+	}
+	workflow.SetCurrentDetails(ctx, details)
 }
 
 // authenticate is the visible preflight: login, permissions, days left on the
@@ -121,112 +143,16 @@ func (r *receiveInvoices) authenticate(ctx workflow.Context) error {
 	}
 	r.preflight, r.settings, r.timeScale = &preflight, preflight.Settings, preflight.Settings.TimeScale
 	r.queries.perMinute, r.queries.perHour = reserved(preflight.Limits.QueriesPerMinute), reserved(preflight.Limits.QueriesPerHour)
+	if r.packages {
+		r.queries.perHour = reservedForDuplicates(preflight.Limits.QueriesPerHour)
+	}
+	r.exports.perMinute, r.exports.perHour = reserved(preflight.Limits.ExportsPerMinute), reserved(preflight.Limits.ExportsPerHour)
+	r.exports.timeScale = r.timeScale
 	r.downloads.perMinute, r.downloads.perHour = reserved(preflight.Limits.DownloadsPerMinute), reserved(preflight.Limits.DownloadsPerHour)
 	r.queries.timeScale, r.downloads.timeScale = r.timeScale, r.timeScale
+	r.queries.notBefore = flow.BlockedUntil(preflight.Blocked, flow.GroupQueries)
+	r.downloads.notBefore = flow.BlockedUntil(preflight.Blocked, flow.GroupDownloads)
 	return nil
-}
-
-// sweep goes from a subject type's cursor to the present. The cursor follows
-// page by page, so that a long sweep can be ended and taken up again anywhere.
-// Where an import could not be started the cursor stays, and the sweep goes on
-// without it: one invoice must not hold up those behind it.
-func (r *receiveInvoices) sweep(ctx workflow.Context, subject string) error {
-	r.stuckAt = time.Time{}
-	toTheEnd, err := r.sweepAll(ctx, subject)
-	if toTheEnd && r.stuckAt.IsZero() {
-		delete(r.state.Stuck, subject)
-	}
-	return err
-}
-
-// sweepAll is sweep; it tells whether it came to the end.
-func (r *receiveInvoices) sweepAll(ctx workflow.Context, subject string) (toTheEnd bool, err error) {
-	from, moves := r.cursor(subject).At, true
-	for {
-		if from.After(workflow.Now(ctx)) {
-			r.doing = "nothing to do before " + from.Format(time.RFC3339)
-			return true, nil
-		}
-		w := nextWindow(from, workflow.Now(ctx))
-		through, all, err := r.sweepWindow(ctx, subject, w, moves)
-		if err != nil || !through || w.to.IsZero() {
-			return through, err
-		}
-		if moves = moves && all; !moves {
-			from = w.to
-			continue
-		}
-		if !r.cursor(subject).At.After(from) {
-			return true, nil // KSeF's high-water mark does not move: next time
-		}
-		from = r.cursor(subject).At
-	}
-}
-
-// cursor is where a subject type stands; before anything was received that is
-// RECEIVE_FROM, which may still be changed.
-func (r *receiveInvoices) cursor(subject string) flow.Cursor {
-	if c, there := r.state.Cursors[subject]; there {
-		return c
-	}
-	return flow.Cursor{At: r.settings.ReceiveFrom}
-}
-
-// sweepWindow queries all pages of a window and starts what they hold. It is
-// through when it has seen every page; a pause and a preview end it early. All
-// tells whether everything of the window has its workflow.
-func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w window, moves bool) (through, all bool, err error) {
-	position := w
-	all = true
-	for {
-		cursor := r.cursor(subject)
-		page, err := r.find(ctx, subject, position)
-		if err != nil {
-			return false, false, err
-		}
-		if r.settings.Receive == "preview" {
-			r.preview = page.List.Count
-			return false, false, nil
-		}
-		started, err := r.start(ctx, subject, page.List)
-		if err != nil {
-			return false, false, err
-		}
-		if position.stuck(page) {
-			r.reportStuck(ctx, subject, position.from)
-			started = false
-		}
-		all = all && started
-		next, more := position.nextPage(page)
-		if moves && all && r.cursor(subject) == cursor { // else somebody has set it meanwhile
-			if at := position.advance(cursor.At, page, !more); at.After(cursor.At) {
-				r.state.Cursors[subject] = flow.Cursor{At: at, Reason: cursor.Reason}
-			}
-		}
-		if !more {
-			return true, all, nil
-		}
-		if r.paused != "" {
-			return false, false, nil
-		}
-		if r.due(ctx) {
-			return false, false, errDue
-		}
-		position = next
-	}
-}
-
-// reportStuck makes known that KSeF holds more invoices with one time of storage
-// than any query shows. The cursor stays there, those behind are imported all
-// the same, and with each cycle it is tried again.
-func (r *receiveInvoices) reportStuck(ctx workflow.Context, subject string, at time.Time) {
-	r.stuckAt = at
-	if r.state.Stuck == nil {
-		r.state.Stuck = map[string]time.Time{}
-	}
-	r.state.Stuck[subject] = at
-	workflow.GetLogger(ctx).Error("KSeF holds more invoices of one moment than a query shows; the cursor stays there",
-		"subject", subject, "at", at)
 }
 
 // find is one metadata query, within the quota.
@@ -247,34 +173,38 @@ func (r *receiveInvoices) find(ctx workflow.Context, subject string, w window) (
 // fast as the quota of downloads allows. It tells whether all are started; a
 // pause ends it early.
 func (r *receiveInvoices) start(ctx workflow.Context, subject string, list flow.ListRef) (all bool, err error) {
+	next := 0
+	return r.startFrom(ctx, subject, list, &next)
+}
+
+// startFrom is start from a position on, which it moves.
+func (r *receiveInvoices) startFrom(ctx workflow.Context, subject string, list flow.ListRef, next *int) (all bool, err error) {
 	all = true
-	for next := 0; next < list.Count; {
+	for first := true; *next < list.Count; first = false {
 		if err := rest(ctx, r.downloads.waitFor(workflow.Now(ctx), 1), "KSeF's quota of downloads"); err != nil {
 			return false, err
 		}
-		if next > 0 && r.paused != "" {
+		if !first && r.paused != "" {
 			return false, nil
 		}
-		if next > 0 && r.due(ctx) {
+		if !first && r.due(ctx) {
 			return false, errDue
 		}
-		r.doing = fmt.Sprintf("starting imports: %d of %d looked at", next, list.Count)
+		r.doing = fmt.Sprintf("starting imports: %d of %d looked at", *next, list.Count)
 		most := max(1, r.downloads.allowed(workflow.Now(ctx)))
-		result, err := run(ctx, manyCalls, fmt.Sprintf("Start the imports of %d found invoices", list.Count-next), starts.StartImports, flow.StartImportsInput{
-			Connection: r.connection, Subject: subject, List: list, From: next, Most: most,
+		result, err := run(ctx, manyCalls, fmt.Sprintf("Start the imports of %d found invoices", list.Count-*next), starts.StartImports, flow.StartImportsInput{
+			Connection: r.connection, Subject: subject, List: list, From: *next, Most: most,
 		})
 		if err != nil {
 			return false, err
 		}
 		r.downloads.spend(workflow.Now(ctx), result.Started)
-		r.state.Totals.Started += result.Started
-		r.state.Totals.Known += result.Known
-		r.state.Totals.Failed += result.Failed
-		all = all && result.Failed == 0
-		if result.Next <= next {
+		all = !r.countStarts(result) && all
+		stands := result.Next <= *next
+		*next = max(*next, result.Next)
+		if stands {
 			return false, nil // no progress: the next cycle goes on
 		}
-		next = result.Next
 	}
 	return all, nil
 }
@@ -296,7 +226,7 @@ func (r *receiveInvoices) recheck(ctx workflow.Context) error {
 	}
 	for _, subject := range r.settings.Subjects {
 		for _, w := range r.overlap(ctx, r.cursor(subject).At) {
-			if through, _, err := r.sweepWindow(ctx, subject, w, false); err != nil || !through {
+			if through, _, err := r.sweepWindow(ctx, subject, w, nothing); err != nil || !through {
 				return err
 			}
 		}
@@ -339,6 +269,7 @@ func (r *receiveInvoices) setCursor(ctx workflow.Context, c flow.CursorChange) (
 	cursor := flow.Cursor{At: c.At.UTC(), Reason: c.Reason}
 	workflow.GetLogger(ctx).Info("the cursor was set by hand", "subject", c.Subject, "at", cursor.At, "reason", c.Reason)
 	r.state.Cursors[c.Subject] = cursor
+	delete(r.state.Behind, c.Subject)
 	r.pollNow = true
 	return cursor, nil
 }
@@ -347,7 +278,7 @@ func (r *receiveInvoices) status() (flow.ReceiveStatus, error) {
 	return flow.ReceiveStatus{
 		Connection: r.connection, Doing: r.doing, Paused: r.paused, Cursors: r.state.Cursors,
 		LastPoll: r.state.LastPoll, NextPoll: r.nextPoll, LastPreview: r.preview, Preflight: r.preflight, Totals: r.state.Totals,
-		Stuck: r.state.Stuck, LastRecheck: r.state.LastRecheck,
+		Stuck: r.state.Stuck, LastRecheck: r.state.LastRecheck, Choice: r.state.Choice, Manifest: r.state.Manifest,
 	}, nil
 }
 
@@ -356,6 +287,6 @@ func (r *receiveInvoices) continueAsNew(ctx workflow.Context) error {
 		return err
 	}
 	r.state.Paused, r.state.NextPoll = r.paused, r.carriedOver()
-	r.state.Queries, r.state.Downloads = r.queries.spent, r.downloads.spent
+	r.state.Queries, r.state.Downloads, r.state.Exports = r.queries.spent, r.downloads.spent, r.exports.spent
 	return workflow.NewContinueAsNewError(ctx, flow.ReceiveInvoices, flow.ReceiveInput{Connection: r.connection, State: &r.state})
 }

@@ -62,6 +62,7 @@ type Authenticated struct {
 	Warnings            []string `json:"warnings,omitempty"`
 	Settings            Settings `json:"settings"`
 	Limits              Limits   `json:"limits"`
+	Blocked             []Block  `json:"blocked,omitempty"`
 }
 
 // ReceiveInput is the input of ReceiveInvoices. By hand {"connection":"acme"}
@@ -80,10 +81,37 @@ type ReceiveState struct {
 	LastRecheck time.Time         `json:"lastRecheck"`
 	// Stuck is, by subject type, a time of storage that more invoices share than
 	// KSeF shows of one query.
-	Stuck     map[string]time.Time `json:"stuck,omitempty"`
-	Downloads []Spent              `json:"downloads,omitempty"`
-	Queries   []Spent              `json:"queries,omitempty"`
-	Totals    ReceiveTotals        `json:"totals"`
+	Stuck map[string]time.Time `json:"stuck,omitempty"`
+	// Behind is, by subject type, how far the sweeps behind the stuck moment are.
+	Behind    map[string]Behind `json:"behind,omitempty"`
+	Downloads []Spent           `json:"downloads,omitempty"`
+	Queries   []Spent           `json:"queries,omitempty"`
+	Exports   []Spent           `json:"exports,omitempty"`
+	// NoExports is until when KSeF's export packages are done without, because
+	// several in a row could not be had.
+	NoExports time.Time `json:"noExports,omitzero"`
+	// Manifest is the list of a package whose imports are not all started yet.
+	Manifest *Manifest     `json:"manifest,omitempty"`
+	Choice   string        `json:"choice,omitempty"`
+	Totals   ReceiveTotals `json:"totals"`
+}
+
+// Behind is the position of the sweeps behind a moment where the cursor stays.
+type Behind struct {
+	At    time.Time `json:"at"`
+	Tried time.Time `json:"tried"` // when it was last tried to bring the moment whole
+}
+
+// Manifest is where the imports of a package's list stand.
+type Manifest struct {
+	Window Window        `json:"window"`
+	At     time.Time     `json:"at,omitzero"`      // where the cursor stood when the package had come
+	Moves  bool          `json:"moves,omitempty"`  // the cursor follows,
+	Behind bool          `json:"behind,omitempty"` // or the position behind a stuck moment
+	Found  CollectedList `json:"found"`
+	Next   int           `json:"next,omitempty"`   // position in the list
+	Apart  int           `json:"apart,omitempty"`  // position in the list of what was not in the package
+	Failed bool          `json:"failed,omitempty"` // some could not be started
 }
 
 // Cursor is the position up to which every received invoice of a subject type
@@ -106,6 +134,8 @@ type ReceiveTotals struct {
 	Started int `json:"started"`
 	Known   int `json:"known"`
 	Failed  int `json:"failed,omitempty"` // starts that failed; each is tried again, and counts again
+	// Packages are the export packages that were brought, those of the list alone included.
+	Packages int `json:"packages,omitempty"`
 }
 
 // ReceiveStatus answers the Status query of ReceiveInvoices.
@@ -120,10 +150,15 @@ type ReceiveStatus struct {
 	LastRecheck time.Time `json:"lastRecheck,omitzero"`
 	// Stuck is, by subject type, a time of storage that more invoices share than
 	// KSeF shows of one query: the cursor stays there.
-	Stuck       map[string]time.Time `json:"stuck,omitempty"`
-	LastPreview int                  `json:"lastPreview,omitempty"` // invoices found in preview mode and not imported
-	Preflight   *Authenticated       `json:"preflight,omitempty"`
-	Totals      ReceiveTotals        `json:"totals"`
+	Stuck map[string]time.Time `json:"stuck,omitempty"`
+	// Choice is how the last found invoices were brought, one by one or by an
+	// export package, and why.
+	Choice string `json:"choice,omitempty"`
+	// Manifest is the list of a package whose imports are not all started yet.
+	Manifest    *Manifest      `json:"manifest,omitempty"`
+	LastPreview int            `json:"lastPreview,omitempty"` // invoices found in preview mode and not imported
+	Preflight   *Authenticated `json:"preflight,omitempty"`
+	Totals      ReceiveTotals  `json:"totals"`
 }
 
 // SubjectType gives KSeF's name (Subject1, ...) of a role in which a company
@@ -172,6 +207,7 @@ type Found struct {
 	Truncated bool      `json:"truncated,omitempty"`
 	HWM       time.Time `json:"hwm,omitzero"`
 	LastDate  time.Time `json:"lastDate,omitzero"` // permanentStorageDate of the last record
+	Known     int       `json:"known,omitempty"`   // of the list, those that have their document already
 }
 
 // StartImportsInput asks to start the imports of a list from a position on.
@@ -181,6 +217,11 @@ type StartImportsInput struct {
 	List       ListRef `json:"list"`
 	From       int     `json:"from"`
 	Most       int     `json:"most"` // new workflows at most
+	// Packed tells that the XML of all is in the archive: they take nothing of the
+	// quota of downloads, and Most does not count.
+	Packed bool `json:"packed,omitempty"`
+	// Page is how many positions are looked at at most; 0: no bound.
+	Page int `json:"page,omitempty"`
 }
 
 // StartImportsResult tells how far StartImports came.
@@ -190,6 +231,8 @@ type StartImportsResult struct {
 	Known   int `json:"known"`
 	// Failed could not be started; the cursor stays, and they come again.
 	Failed int `json:"failed,omitempty"`
+	// Full tells that as many imports are under way as may be at once.
+	Full bool `json:"full,omitempty"`
 }
 
 // ImportInput is the input of ImportInvoice. By hand

@@ -37,11 +37,6 @@ func (b *bed) another(name string, change func(*bed), settings map[string]string
 	return &other
 }
 
-func (b *bed) startSending() {
-	b.Helper()
-	b.start(flow.SendInvoices, flow.SendID(b.connection), flow.SendInput{Connection: b.connection})
-}
-
 func (b *bed) startReceiving() {
 	b.Helper()
 	b.start(flow.ReceiveInvoices, flow.ReceiveID(b.connection), flow.ReceiveInput{Connection: b.connection})
@@ -61,7 +56,7 @@ func (b *bed) open(workflowType string) int {
 // The thousands of one (here hundreds) do not hold up the one of the other.
 func TestMany_aSingleInvoiceIsDoneWhileAnothersManyAreOpen(t *testing.T) {
 	b := newBed(t)
-	const many = 400
+	const many = 250
 	quiet := map[string]string{"RECEIVE": "off"}
 	b.writeSettings(quiet)
 	other := b.another("single", nil, nil)

@@ -225,13 +225,3 @@ func ksefExperiments() []experiment {
 	}
 	return all
 }
-
-// notYetAtKSeF are faults that the product cannot meet, with the reason.
-var notYetAtKSeF = map[string]string{
-	"part-lost":       noPackages,
-	"export-stuck":    noPackages,
-	"export-fails":    noPackages,
-	"part-hash-wrong": noPackages,
-}
-
-const noPackages = "only packages (batch sessions and exports) meet it, which the product does not use yet"

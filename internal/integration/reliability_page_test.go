@@ -87,7 +87,7 @@ func tableOf(rows []row) string {
 // exceptions are all faults and switches that have no experiment, by the
 // system, with the reason.
 func exceptions() map[string]map[string]string {
-	return map[string]map[string]string{ofKSeF: notYetAtKSeF, ofSwitches: notSwitched}
+	return map[string]map[string]string{ofSwitches: notSwitched}
 }
 
 // TestReliabilityPage_listsWhatHasNoExperiment keeps the list of exceptions on
@@ -131,19 +131,6 @@ func TestReliability_forgetsNoFault(t *testing.T) {
 		}
 		for name := range exceptions()[group] {
 			assert.Contains(t, names, name, "%s: there is no such fault", group)
-		}
-	}
-}
-
-// TestReliability_leavesOutOnlyFaultsOfPackages: what has no experiment because
-// the product makes no packages yet can strike nothing else.
-func TestReliability_leavesOutOnlyFaultsOfPackages(t *testing.T) {
-	ofPackages := []string{"PUT /storage/{file}", "POST /sessions/batch", "POST /sessions/batch/{ref}/close", "POST /invoices/exports", "GET /invoices/exports/{ref}"}
-	for name := range notYetAtKSeF {
-		operations := ksefsim.FaultOperations(name)
-		require.NotEmpty(t, operations, name)
-		for _, operation := range operations {
-			assert.Contains(t, ofPackages, operation, name)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func chosenSuite(t *testing.T) suite {
 var sampleOfExperiments = []string{"KSeF: answer-dropped", "Teamogy: answer-dropped", `Teamogy's unknowns: filterProperties "ignored"`, "archive: full"}
 
 func allExperiments() []experiment {
-	return slices.Concat(ksefExperiments(), teamogyExperiments(), processExperiments())
+	return slices.Concat(ksefExperiments(), packageExperiments(), teamogyExperiments(), processExperiments())
 }
 
 // row is a line of the table in docs/reliability.md.

@@ -58,6 +58,8 @@ const (
 	CodePartSize            = 21157 // a part of a package has another size than was announced
 	CodePartMissing         = 21205 // a part of a package was not uploaded, or the package is empty
 	CodeUploadTooLate       = 21208 // the time to upload a package is over: its session is cancelled
+	CodeExportUnknown       = 21175 // no export with this reference
+	CodeTooManyExports      = 21182 // ten exports run already
 	CodeBeyondHWM           = 21183 // the query begins after the high water mark
 	CodeSessionUnavailable  = 21184 // temporarily; the invoice was not accepted
 	CodeValidation          = 21405 // input validation, details name the field

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"github.com/shopspring/decimal"
 )
 
 // Statuses of an export.
@@ -33,13 +36,19 @@ type ExportQuery struct {
 	RestrictToHWM bool
 	// Compression is CompressionZIP (also when empty) or CompressionTarGz.
 	Compression string
+	// OnlyMetadata leaves the invoices out: the package holds their list alone.
+	OnlyMetadata bool
+	// GrossFrom and GrossTo bound the gross amount, both inclusive and in the
+	// invoice's own currency; nil: no bound.
+	GrossFrom, GrossTo *decimal.Decimal
 }
 
 // OrderExport orders a package of invoices (POST /invoices/exports, 20 an hour
 // in production), encrypted with a key of ours. It returns KSeF's reference
 // number of the export. There is no list of exports: when the answer is lost
 // the export is, too, and it keeps one of the ten places. A query that begins
-// after the high water mark gives code 21183 ([CodeBeyondHWM]).
+// after the high water mark gives code 21183 ([CodeBeyondHWM]), one too many at
+// once code 21182 ([CodeTooManyExports]).
 func (c *Client) OrderExport(ctx context.Context, k SymmetricKey, q ExportQuery) (reference string, err error) {
 	const operation = "order an export"
 	if err := (MetadataQuery{
@@ -67,17 +76,37 @@ func (c *Client) orderExport(ctx context.Context, operation string, k SymmetricK
 		To       string `json:"to,omitempty"`
 		Restrict bool   `json:"restrictToPermanentStorageHwmDate,omitempty"`
 	}
+	type amountRange struct {
+		Type string      `json:"type"`
+		From json.Number `json:"from,omitempty"`
+		To   json.Number `json:"to,omitempty"`
+	}
 	type filters struct {
-		SubjectType string    `json:"subjectType"`
-		DateRange   dateRange `json:"dateRange"`
+		SubjectType string       `json:"subjectType"`
+		DateRange   dateRange    `json:"dateRange"`
+		Amount      *amountRange `json:"amount,omitempty"`
 	}
 	in := struct {
-		Encryption  wireEncryption `json:"encryption"`
-		Filters     filters        `json:"filters"`
-		Compression string         `json:"compressionType,omitempty"`
-	}{encryption, filters{q.SubjectType, dateRange{DateType: DatePermanentStorage, From: formatTime(q.From), Restrict: q.RestrictToHWM}}, q.Compression}
+		Encryption   wireEncryption `json:"encryption"`
+		OnlyMetadata bool           `json:"onlyMetadata,omitempty"`
+		Filters      filters        `json:"filters"`
+		Compression  string         `json:"compressionType,omitempty"`
+	}{
+		encryption, q.OnlyMetadata,
+		filters{SubjectType: q.SubjectType, DateRange: dateRange{DateType: DatePermanentStorage, From: formatTime(q.From), Restrict: q.RestrictToHWM}},
+		q.Compression,
+	}
 	if !q.To.IsZero() {
 		in.Filters.DateRange.To = formatTime(q.To)
+	}
+	if q.GrossFrom != nil || q.GrossTo != nil {
+		in.Filters.Amount = &amountRange{Type: "Brutto"}
+		if q.GrossFrom != nil {
+			in.Filters.Amount.From = json.Number(q.GrossFrom.String())
+		}
+		if q.GrossTo != nil {
+			in.Filters.Amount.To = json.Number(q.GrossTo.String())
+		}
 	}
 	var out struct {
 		ReferenceNumber string `json:"referenceNumber"`
@@ -133,7 +162,7 @@ type ExportPart struct {
 const maxExportParts = 1000
 
 // ExportStatus reads the state of an export (600 an hour in production). An
-// unknown reference is code 21175.
+// unknown reference is code 21175 ([CodeExportUnknown]).
 func (c *Client) ExportStatus(ctx context.Context, reference string) (ExportStatus, error) {
 	r := request{
 		operation: "read an export's status", method: http.MethodGet, path: "/invoices/exports/" + url.PathEscape(reference),
@@ -193,8 +222,8 @@ func (c *Client) ExportStatus(ctx context.Context, reference string) (ExportStat
 // DownloadPart downloads a part of a package and writes its plain bytes to a
 // writer while they arrive: memory stays bounded whatever the part's size. Both
 // hashes and sizes are checked; as they can be known only at the end, what was
-// written counts only when no error is returned. A wrong hash is
-// KindHashMismatch (order the export again), an expired link KindGone (read the
+// written counts only when no error is returned. A wrong hash, or what cannot be
+// decrypted, is KindHashMismatch (order the export again), an expired link KindGone (read the
 // status again).
 func (c *Client) DownloadPart(ctx context.Context, part ExportPart, k SymmetricKey, to io.Writer) error {
 	operation := fmt.Sprintf("download part %d of a package", part.Ordinal)
@@ -229,7 +258,7 @@ func (c *Client) DownloadPart(ctx context.Context, part ExportPart, k SymmetricK
 		}
 	}
 	if copyErr != nil {
-		return fmt.Errorf("%s: %w", operation, copyErr)
+		return &Error{Operation: operation, Kind: KindHashMismatch, Detail: "the part cannot be decrypted", cause: copyErr}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,26 @@ const MetadataEntry = "_metadata.json"
 type PackageError struct{ Reason string }
 
 func (e *PackageError) Error() string { return "KSeF: the package cannot be used: " + e.Reason }
+
+// ReadMetadataEntry reads the content of a package's list of metadata
+// ([MetadataEntry]): what [Client.QueryMetadata] would have told of its invoices.
+func ReadMetadataEntry(content []byte) ([]Metadata, error) {
+	var list struct {
+		Invoices []wireMetadata `json:"invoices"`
+	}
+	if err := json.Unmarshal(content, &list); err != nil {
+		return nil, &PackageError{"its list of metadata cannot be read"}
+	}
+	found := make([]Metadata, 0, len(list.Invoices))
+	for _, w := range list.Invoices {
+		found = append(found, w.read())
+	}
+	return found, nil
+}
+
+// InvoiceEntry is the name under which a package holds the invoice with a KSeF
+// number.
+func InvoiceEntry(ksefNumber string) string { return ksefNumber + ".xml" }
 
 // ReadPackage unpacks a plain package, ZIP or tar.gz whatever was ordered, and
 // gives each entry to a function in the order of the archive: an invoice under

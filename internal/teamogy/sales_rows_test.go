@@ -64,12 +64,22 @@ func TestReadReadyXML_givesTheDocumentsBytesOrNothing(t *testing.T) {
 		all      bool
 	}{
 		{fields{}, true},
-		{fields{"longTexts": "cut"}, false}, {fields{"longTexts": "stripped"}, false}, {fields{"longTexts": "left-out"}, false},
-		{fields{"pageLimit": 3}, true}, {fields{"pageLimit": 3, "overLimit": "refused"}, true}, {fields{"answerLimitBytes": 1500}, true},
-		{fields{"answerLimitBytes": 1500, "tooLargeStatus": 500}, true}, {fields{"answerLimitBytes": 1500, "tooLargeStatus": 502}, true},
-		{fields{"flatProperties": true}, true}, {fields{"flatProperties": true, "propertyKeys": "dotted"}, true},
-		{fields{"missingProperties": "null"}, true}, {fields{"filterAlternatives": "refused"}, true}, {fields{"filterProperties": "refused"}, true},
-		{fields{"sortOrder": "shuffled"}, true}, {fields{"nextOffsetEnd": "empty-page"}, true}, {fields{"absentViews": []string{"invoices.sales"}}, false},
+		{fields{"longTexts": "cut"}, false},
+		{fields{"longTexts": "stripped"}, false},
+		{fields{"longTexts": "left-out"}, false},
+		{fields{"pageLimit": 3}, true},
+		{fields{"pageLimit": 3, "overLimit": "refused"}, true},
+		{fields{"answerLimitBytes": 1500}, true},
+		{fields{"answerLimitBytes": 1500, "tooLargeStatus": 500}, true},
+		{fields{"answerLimitBytes": 1500, "tooLargeStatus": 502}, true},
+		{fields{"flatProperties": true}, true},
+		{fields{"flatProperties": true, "propertyKeys": "dotted"}, true},
+		{fields{"missingProperties": "null"}, true},
+		{fields{"filterAlternatives": "refused"}, true},
+		{fields{"filterProperties": "refused"}, true},
+		{fields{"sortOrder": "shuffled"}, true},
+		{fields{"nextOffsetEnd": "empty-page"}, true},
+		{fields{"absentViews": []string{"invoices.sales"}}, false},
 		{fields{"columnNames": map[string]string{"status": "state"}}, false},
 	} {
 		t.Run(inJSON(test.settings), func(t *testing.T) {
@@ -222,10 +232,22 @@ func TestPatchSalesInvoice_costsOneRequestWhereMergingIsKnown(t *testing.T) {
 func TestPatchSalesInvoice_inOneRequestIsRightWhateverTheViewDoes(t *testing.T) {
 	t.Parallel()
 	for _, settings := range []fields{
-		{"viewDelaySeconds": 30}, {"changeDelaySeconds": 3600}, {"pageLimit": 3}, {"longTexts": "left-out"}, {"longTexts": "cut"},
-		{"absentViews": []string{"invoices.sales"}}, {"columnNames": map[string]string{"status": "state"}}, {"flatProperties": true},
-		{"missingProperties": "null"}, {"filterAlternatives": "ignored"}, {"saveAnswer": "empty"}, {"missingEntity": "empty"},
-		{"sortOrder": "shuffled"}, {"entityAnswer": "array"}, {"duplicateInvoices": "refused"}, {"unknownProperties": "dropped"},
+		{"viewDelaySeconds": 30},
+		{"changeDelaySeconds": 3600},
+		{"pageLimit": 3},
+		{"longTexts": "left-out"},
+		{"longTexts": "cut"},
+		{"absentViews": []string{"invoices.sales"}},
+		{"columnNames": map[string]string{"status": "state"}},
+		{"flatProperties": true},
+		{"missingProperties": "null"},
+		{"filterAlternatives": "ignored"},
+		{"saveAnswer": "empty"},
+		{"missingEntity": "empty"},
+		{"sortOrder": "shuffled"},
+		{"entityAnswer": "array"},
+		{"duplicateInvoices": "refused"},
+		{"unknownProperties": "dropped"},
 	} {
 		t.Run(inJSON(settings), func(t *testing.T) {
 			t.Parallel()

@@ -132,11 +132,24 @@ func TestLooks_togetherFindAndMissWhateverTheTenantDoesWithAlternatives(t *testi
 	t.Parallel()
 	for _, settings := range []fields{
 		{},
-		{"filterAlternatives": "refused"}, {"filterAlternatives": "first"}, {"filterAlternatives": "last"}, {"filterAlternatives": "ignored"},
-		{"filterProperties": "ignored"}, {"filterProperties": "refused"}, {"filterProperties": "matches-nothing"},
-		{"pageLimit": 3}, {"pageLimit": 3, "overLimit": "refused"}, {"pageLimit": 3, "sortOrder": "shuffled"}, {"nextOffsetEnd": "empty-page"},
-		{"flatProperties": true, "propertyKeys": "dotted"}, {"missingProperties": "null"}, {"longTexts": "cut"}, {"filterNames": "plain"},
-		{"filterNames": "dotted"}, {"answerLimitBytes": 1500}, {"searchDelaySeconds": 7200},
+		{"filterAlternatives": "refused"},
+		{"filterAlternatives": "first"},
+		{"filterAlternatives": "last"},
+		{"filterAlternatives": "ignored"},
+		{"filterProperties": "ignored"},
+		{"filterProperties": "refused"},
+		{"filterProperties": "matches-nothing"},
+		{"pageLimit": 3},
+		{"pageLimit": 3, "overLimit": "refused"},
+		{"pageLimit": 3, "sortOrder": "shuffled"},
+		{"nextOffsetEnd": "empty-page"},
+		{"flatProperties": true, "propertyKeys": "dotted"},
+		{"missingProperties": "null"},
+		{"longTexts": "cut"},
+		{"filterNames": "plain"},
+		{"filterNames": "dotted"},
+		{"answerLimitBytes": 1500},
+		{"searchDelaySeconds": 7200},
 	} {
 		t.Run(inJSON(settings), func(t *testing.T) {
 			t.Parallel()
