@@ -59,7 +59,7 @@ func (k *KSeF) Authenticate(ctx context.Context, in flow.ConnectionInput) (out f
 	if err != nil {
 		return out, err
 	}
-	out.Limits = limitsOf(limits, k.senders(c))
+	out.Limits, out.Blocked = limitsOf(limits, k.senders(c)), k.blocksOf(ctx, client)
 	for _, w := range out.Warnings {
 		k.Logger.WarnContext(ctx, w, "connection", in.Connection)
 	}
@@ -77,7 +77,9 @@ func (k *KSeF) ReadPace(ctx context.Context, in flow.ConnectionInput) (out flow.
 	if err != nil {
 		return out, err
 	}
-	return flow.Pace{TimeScale: c.TimeScale, OneByOne: c.OneByOne, Limits: limitsOf(limits, k.senders(c))}, nil
+	return flow.Pace{
+		TimeScale: c.TimeScale, OneByOne: c.OneByOne, Limits: limitsOf(limits, k.senders(c)), Blocked: k.blocksOf(ctx, client),
+	}, nil
 }
 
 // metadataPage is how many records one metadata query brings: KSeF's largest.

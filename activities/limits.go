@@ -1,6 +1,9 @@
 package activities
 
 import (
+	"context"
+	"time"
+
 	"teamogy-ksef/internal/connection"
 	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/ksef"
@@ -34,6 +37,40 @@ func shareOf(l ksef.Limit, parts int) ksef.Limit {
 		}
 	}
 	return l
+}
+
+// ownedGroups are the groups of requests that the workflows pace.
+var ownedGroups = []ksef.Group{
+	flow.GroupQueries, flow.GroupExports, flow.GroupDownloads, flow.GroupOpens, flow.GroupSends, flow.GroupBatches,
+}
+
+// blockTeller tells what KSeF has blocked; *ksef.Client has it.
+type blockTeller interface {
+	Blocked(ctx context.Context, groups ...ksef.Group) map[ksef.Group]time.Duration
+}
+
+// Blocked implements blockTeller.
+func (k *gatedKSeF) Blocked(ctx context.Context, groups ...ksef.Group) map[ksef.Group]time.Duration {
+	if teller, is := k.KSeFClient.(blockTeller); is {
+		return teller.Blocked(ctx, groups...)
+	}
+	return nil
+}
+
+// blocksOf lists what KSeF has blocked of what the workflows pace, so that they
+// wait, or take another way, instead of asking.
+func (b *base) blocksOf(ctx context.Context, client KSeFClient) (blocks []flow.Block) {
+	teller, is := client.(blockTeller)
+	if !is {
+		return nil
+	}
+	found := teller.Blocked(ctx, ownedGroups...)
+	for _, group := range ownedGroups {
+		if d := found[group]; d > 0 {
+			blocks = append(blocks, flow.Block{Group: string(group), Until: b.Now().Add(d).UTC()})
+		}
+	}
+	return blocks
 }
 
 // sharer tells how many connections send for a connection's taxpayer; *Clients

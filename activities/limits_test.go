@@ -17,6 +17,15 @@ import (
 	"teamogy-ksef/internal/ksef"
 )
 
+// The names that the workflows use are KSeF's.
+func TestOwnedGroups_areThoseOfTheLimits(t *testing.T) {
+	limits := ksef.ProductionRateLimits()
+	require.Len(t, ownedGroups, 6)
+	for _, group := range ownedGroups {
+		require.Contains(t, limits, group)
+	}
+}
+
 func TestLimitsOf_connectionsOfOneTaxpayerDivideWhatTheySendWith(t *testing.T) {
 	whole, half := limitsOf(ksef.ProductionRateLimits(), 1), limitsOf(ksef.ProductionRateLimits(), 2)
 	require.Equal(t, 120, whole.OpensPerHour)
@@ -75,6 +84,8 @@ func (s *stingyKSeF) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, "/v2/invoices/query/metadata"):
 		w.Header().Set("Retry-After", "1800")
 		w.WriteHeader(http.StatusTooManyRequests)
+	case path == "/v2/rate-limits":
+		fmt.Fprint(w, `{"invoiceMetadata":{"perSecond":8,"perMinute":16,"perHour":20}}`)
 	default:
 		fmt.Fprint(w, `{}`)
 	}
@@ -111,6 +122,17 @@ func TestQuota_aBlockIsKnownToOtherWorkersAndConnections(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, stingy.called(queries))
+
+	// The workflows are told, also by a worker that has just started.
+	k := &KSeF{base: base{Dependencies{
+		Connections: &gatedConnections{f.clients(a, logs), NewGates(a, time.Now, slog.New(slog.DiscardHandler))}, Archive: a, Now: time.Now,
+	}}}
+	pace, err := ran(t, k.ReadPace, flow.ConnectionInput{Connection: "acme"})
+	require.NoError(t, err)
+	require.Len(t, pace.Blocked, 1)
+	require.Zero(t, flow.BlockedUntil(pace.Blocked, flow.GroupExports))
+	require.WithinDuration(t, time.Now().Add(30*time.Minute), flow.BlockedUntil(pace.Blocked, flow.GroupQueries), 5*time.Minute)
+
 	require.False(t, query(first, "beta").Local)
 	require.Equal(t, 2, stingy.called(queries))
 }

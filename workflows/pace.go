@@ -15,6 +15,7 @@ type ledger struct {
 	perHour   int
 	timeScale float64
 	spent     []flow.Spent
+	notBefore time.Time // until then KSeF refuses these requests; zero: it does not
 }
 
 // reserved leaves a small reserve of a limit for what is started by hand and
@@ -44,6 +45,9 @@ const withoutLimit = 1_000_000
 
 // allowed tells how many may be spent now.
 func (l *ledger) allowed(now time.Time) int {
+	if now.Before(l.notBefore) {
+		return 0
+	}
 	allowed := withoutLimit
 	if l.perMinute > 0 {
 		allowed = min(allowed, l.perMinute-l.since(now.Add(-l.minute())))
@@ -62,7 +66,7 @@ func (l *ledger) allowedInHour(now time.Time) int {
 // waitFor tells how long to wait until count may be spent at once; zero if
 // now. A count above the limits waits for an empty window.
 func (l *ledger) waitFor(now time.Time, count int) time.Duration {
-	return max(l.waitIn(now, count, l.perMinute, l.minute()), l.waitIn(now, count, l.perHour, l.hour()))
+	return max(l.waitIn(now, count, l.perMinute, l.minute()), l.waitIn(now, count, l.perHour, l.hour()), l.notBefore.Sub(now))
 }
 
 func (l *ledger) waitIn(now time.Time, count, limit int, window time.Duration) time.Duration {

@@ -155,3 +155,18 @@ func TestLedger_withoutALimitAllowsEverything(t *testing.T) {
 		require.Equal(t, l.perMinute == 0 && l.perHour == 0, l.waitFor(start, 1) == 0)
 	}
 }
+
+// What KSeF has blocked is not asked before its time, however much of the quota
+// is left, and what is blocked is known by the group.
+func TestLedger_waitsOutABlock(t *testing.T) {
+	blocks := []flow.Block{{Group: flow.GroupExports, Until: start.Add(40 * time.Minute)}}
+	l := ledger{perMinute: 10, perHour: 18, timeScale: 60, notBefore: flow.BlockedUntil(blocks, flow.GroupExports)}
+	require.Zero(t, l.allowed(start))
+	require.Equal(t, 40*time.Minute, l.waitFor(start, 1), "KSeF's time is not scaled")
+	require.Equal(t, 10, l.allowed(start.Add(40*time.Minute)))
+	require.Zero(t, l.waitFor(start.Add(40*time.Minute), 1))
+	other := ledger{perHour: 18, notBefore: flow.BlockedUntil(blocks, flow.GroupDownloads)}
+	require.Zero(t, other.waitFor(start, 1))
+	without := ledger{notBefore: start.Add(time.Minute)}
+	require.Equal(t, time.Minute, without.waitFor(start, 1), "also where there is no limit")
+}

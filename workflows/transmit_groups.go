@@ -182,9 +182,12 @@ func (q *queue) planGroup(now time.Time, pace flow.Pace, g readyGroup) (plannedS
 // quotas are what opening and sending may spend, as they stand.
 func (q *queue) quotas(pace flow.Pace) (opens, sends, batches ledger) {
 	l := pace.Limits
-	of := func(perMinute, perHour int, spent []flow.Spent) ledger {
-		return ledger{perMinute: reserved(perMinute), perHour: reserved(perHour), timeScale: pace.TimeScale, spent: spent}
+	of := func(perMinute, perHour int, spent []flow.Spent, group string) ledger {
+		return ledger{
+			perMinute: reserved(perMinute), perHour: reserved(perHour), timeScale: pace.TimeScale, spent: spent,
+			notBefore: flow.BlockedUntil(pace.Blocked, group),
+		}
 	}
-	return of(l.OpensPerMinute, l.OpensPerHour, q.Opens), of(l.SendsPerMinute, l.SendsPerHour, q.Sends),
-		of(l.BatchesPerMinute, l.BatchesPerHour, q.Batches)
+	return of(l.OpensPerMinute, l.OpensPerHour, q.Opens, flow.GroupOpens), of(l.SendsPerMinute, l.SendsPerHour, q.Sends, flow.GroupSends),
+		of(l.BatchesPerMinute, l.BatchesPerHour, q.Batches, flow.GroupBatches)
 }

@@ -62,6 +62,7 @@ type Authenticated struct {
 	Warnings            []string `json:"warnings,omitempty"`
 	Settings            Settings `json:"settings"`
 	Limits              Limits   `json:"limits"`
+	Blocked             []Block  `json:"blocked,omitempty"`
 }
 
 // ReceiveInput is the input of ReceiveInvoices. By hand {"connection":"acme"}

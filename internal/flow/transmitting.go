@@ -119,6 +119,7 @@ func (in SessionInput) Count() int {
 type Pace struct {
 	TimeScale float64 `json:"timeScale"`
 	Limits    Limits  `json:"limits"`
+	Blocked   []Block `json:"blocked,omitempty"`
 	// OneByOne is how many invoices at most go by an online session and not as a
 	// package; 0: the workflow's own number.
 	OneByOne int `json:"oneByOne,omitempty"`

@@ -216,6 +216,34 @@ func (p *pacer) forget(ctx context.Context, name string, entries []Entry, now ti
 	}
 }
 
+// Blocked tells which of the groups KSeF refuses at present, and for how long
+// still, as this process and the [Book] know. It makes no call.
+func (c *Client) Blocked(ctx context.Context, groups ...Group) map[Group]time.Duration {
+	found := map[Group]time.Duration{}
+	for _, g := range groups {
+		if d := c.pacer.blockedFor(ctx, g); d > 0 {
+			found[g] = d
+		}
+	}
+	return found
+}
+
+func (p *pacer) blockedFor(ctx context.Context, group Group) time.Duration {
+	p.mu.Lock()
+	d, now := p.lane(group, "").blockedUntil.Sub(p.now()), p.now().Add(p.ahead)
+	p.mu.Unlock()
+	if p.book == nil {
+		return d
+	}
+	ctx, cancel := context.WithTimeout(ctx, bookWaits)
+	defer cancel()
+	entries, err := p.book.Entries(ctx, counter(group, ""))
+	if err != nil {
+		p.bookFails(ctx, "read", string(group), err)
+	}
+	return max(d, blocked(entries, now))
+}
+
 // remember notes that KSeF refuses a group from now on.
 func (p *pacer) remember(ctx context.Context, group Group, endpoint string, d time.Duration) {
 	if p.book == nil || d <= 0 {
