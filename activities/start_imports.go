@@ -48,7 +48,7 @@ func (s *Starts) StartImports(ctx context.Context, in flow.StartImportsInput) (o
 	if in.Page > 0 {
 		found = found[:min(len(found), in.From+in.Page)]
 	}
-	w := &importStarts{Starts: s, in: in, scale: s.scaleOf(ctx, in.Connection), begun: s.Now()}
+	w := &importStarts{Starts: s, in: in, scale: s.scaleOf(ctx, in.Connection), begun: s.Now(), running: s.importsRunning, begin: s.startImport}
 	w.out.Next = in.From
 	if err := w.all(ctx, found); err != nil {
 		return out, err
@@ -71,6 +71,9 @@ type importStarts struct {
 	begun time.Time
 	room  int   // how many more may be under way, as far as is known
 	last  error // the last failure that concerned one invoice
+
+	running func(ctx context.Context, connection string) (int, error)
+	begin   func(context.Context, flow.StartImportsInput, *foundInvoice) (bool, error) // tells whether it is new
 }
 
 // all goes through the list until its end, a bound, or the end of its time.
@@ -166,7 +169,7 @@ func (w *importStarts) start(ctx context.Context, some []foundInvoice, states []
 			continue
 		}
 		starters.Go(func() error {
-			results[i].started, results[i].err = w.startImport(ctx, w.in, &some[i])
+			results[i].started, results[i].err = w.begin(ctx, w.in, &some[i])
 			return nil
 		})
 	}
@@ -211,22 +214,24 @@ func (w *importStarts) waitForRoom(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// count asks Temporal how many imports of the connection are under way. What was
-// started just now it may not count yet, so the bound is not exact.
+// count learns how much room there is.
 func (w *importStarts) count(ctx context.Context) error {
-	if !activity.IsActivity(ctx) {
-		w.room = mostImports // a test's
-		return nil
-	}
+	running, err := w.running(ctx, w.in.Connection)
+	w.room = max(0, mostImports-running)
+	return err
+}
+
+// importsRunning asks Temporal how many imports of a connection are under way.
+// What was started just now it may not count yet, so the bound is not exact.
+func (s *Starts) importsRunning(ctx context.Context, connection string) (int, error) {
 	count, err := activity.GetClient(ctx).CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
 		Query: fmt.Sprintf("WorkflowType='%s' AND ExecutionStatus='Running' AND %s='%s'",
-			flow.ImportInvoice, flow.AttributeConnection.GetName(), w.in.Connection),
+			flow.ImportInvoice, flow.AttributeConnection.GetName(), connection),
 	})
 	if err != nil {
-		return fmt.Errorf("count the imports under way: %w", err)
+		return 0, fmt.Errorf("count the imports under way: %w", err)
 	}
-	w.room = max(0, mostImports-int(count.GetCount()))
-	return nil
+	return int(count.GetCount()), nil
 }
 
 func (s *Starts) startImport(ctx context.Context, in flow.StartImportsInput, m *foundInvoice) (bool, error) {

@@ -16,8 +16,9 @@ import (
 // fakeTeamogy answers every call with one error or nothing.
 type fakeTeamogy struct {
 	TeamogyClient
-	err error
-	xml string
+	err   error
+	xml   string
+	reads int // of a document's XML
 }
 
 func (f *fakeTeamogy) FindCompanyByNIP(context.Context, string) (teamogy.CompanyMatch, error) {
@@ -37,6 +38,7 @@ func (f *fakeTeamogy) ListReadySalesInvoices(context.Context, []string, string) 
 }
 
 func (f *fakeTeamogy) ReadInvoiceXML(context.Context, int64) ([]byte, teamogy.DocumentInfo, error) {
+	f.reads++
 	return []byte(f.xml), teamogy.DocumentInfo{}, f.err
 }
 
@@ -144,4 +146,88 @@ func TestFetchIssuedXML_comparesAnAcceptedDocumentBeforeItsNumberIsWritten(t *te
 		require.NoError(t, err, kind)
 		require.Equal(t, "number", out.Accepted.KSeFNumber)
 	}
+}
+
+// What Teamogy's list has shown a moment ago is not asked for again, and nothing older or otherwise started is.
+func TestFetchIssuedXML_takesWhatTheListHasShownAMomentAgo(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*flow.SendInvoiceInput, *base)
+		reads  int
+	}{
+		"a moment ago":      {func(*flow.SendInvoiceInput, *base) {}, 0},
+		"minutes ago":       {func(in *flow.SendInvoiceInput, _ *base) { in.Shown.At = someDay.Add(-shownFor) }, 1},
+		"by another clock":  {func(in *flow.SendInvoiceInput, _ *base) { in.Shown.At = someDay.Add(time.Hour) }, 1},
+		"not from the list": {func(in *flow.SendInvoiceInput, _ *base) { in.Listed = false }, 1},
+		"not in the archive": {func(in *flow.SendInvoiceInput, _ *base) {
+			in.Shown.Document.SHA256 = hashHex([]byte("something else"))
+		}, 1},
+		"accepted before": {func(_ *flow.SendInvoiceInput, b *base) {
+			require.NoError(t, b.note(t.Context(), sentKey("acme", 1), factAccepted, "x", flow.Transmitted{DocumentID: 1, SHA256: hashHex([]byte("<Faktura/>")), KSeFNumber: "number"}))
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := &fakeTeamogy{xml: "<Faktura/>"}
+			b := teamogyBase(t, client)
+			ref, err := b.Archive.PutDocument(t.Context(), []byte("<Faktura/>"))
+			require.NoError(t, err)
+			in := flow.SendInvoiceInput{Connection: "acme", DocumentID: 1, Listed: true, Shown: &flow.ShownXML{Document: flow.Ref(ref), Number: "S-1", At: someDay}}
+			test.change(&in, &b)
+			out, err := ran(t, (&Teamogy{b}).FetchIssuedXML, in)
+			require.NoError(t, err)
+			require.Equal(t, ref.SHA256, out.Document.SHA256)
+			require.Equal(t, test.reads, client.reads)
+			if out.Accepted == nil {
+				record, err := b.sentRecord(t.Context(), "acme", 1)
+				require.NoError(t, err)
+				require.Len(t, record.Fetched, 1)
+			}
+		})
+	}
+}
+
+// writingTeamogy writes as *teamogy.Client does with "patchMode": "merge".
+type writingTeamogy struct {
+	TeamogyClient
+	firsts []bool
+	err    error
+}
+
+func (w *writingTeamogy) PatchSalesInvoice(ctx context.Context, _ int64, patch teamogy.SalesPatch) error {
+	first, err := patch.First.Due(ctx)
+	if err != nil {
+		return err
+	}
+	w.firsts = append(w.firsts, first)
+	if first {
+		if err := patch.First.Begin(ctx); err != nil {
+			return err
+		}
+	}
+	return w.err
+}
+
+// Only what can never have been written before is written in one request: not after an attempt whose answer was lost,
+// nor to a document that was refused before.
+func TestRecordKSeFNumber_isAFirstWriteOnce(t *testing.T) {
+	number := func(t *testing.T, b base) error {
+		xml, err := b.Archive.PutDocument(t.Context(), []byte("<Faktura/>"))
+		require.NoError(t, err)
+		_, err = ran(t, (&Teamogy{b}).RecordKSeFNumber, flow.RecordNumberInput{
+			Connection: "acme", DocumentID: 1, Answer: flow.Transmitted{DocumentID: 1, SHA256: xml.SHA256, KSeFNumber: "number"},
+		})
+		return err
+	}
+	client := &writingTeamogy{err: ofTeamogy(teamogy.Network)}
+	b := teamogyBase(t, client)
+	require.Error(t, number(t, b))
+	client.err = nil
+	require.NoError(t, number(t, b))
+	require.NoError(t, number(t, b))
+	require.Equal(t, []bool{true, false, false}, client.firsts)
+
+	client = &writingTeamogy{}
+	b = teamogyBase(t, client)
+	require.NoError(t, b.note(t.Context(), sentKey("acme", 1), factRejected, "x", sessionFact{SHA256: "aa"}))
+	require.NoError(t, number(t, b))
+	require.Equal(t, []bool{false}, client.firsts)
 }

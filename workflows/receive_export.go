@@ -107,33 +107,57 @@ func (r *receiveInvoices) collect(ctx workflow.Context, order flow.ExportOrder, 
 		if err != nil || collected.Outcome != flow.ExportRunning || !workflow.Now(ctx).Before(giveUp) {
 			return collected, err
 		}
+		if err := rest(ctx, flow.Scaled(time.Minute, r.timeScale), "Wait for the export "+ordered.Reference); err != nil {
+			return collected, err
+		}
 	}
 }
 
-// byPackage brings the invoices of a window by a package and starts their
-// imports. Where only the list was asked for, what is new in it is downloaded one
-// by one if it is little, else a package is ordered after all.
-func (r *receiveInvoices) byPackage(ctx workflow.Context, subject string, w window, moves, onlyList bool) (page flow.Found, started, got bool, err error) {
+// byPackage brings the invoices of a window by a package, or finds what is new
+// among them by its list, and starts their imports.
+func (r *receiveInvoices) byPackage(ctx workflow.Context, subject string, w window, follows track, onlyList bool) (got brought, there bool, err error) {
 	order := flow.ExportOrder{Window: flow.Window{Connection: r.connection, Subject: subject, From: w.from, To: w.to}, OnlyMetadata: onlyList}
-	cursor := r.cursor(subject)
-	list, got, err := r.export(ctx, order)
-	if err != nil || !got {
-		return page, false, got, err
+	list, there, err := r.export(ctx, order)
+	if err != nil || !there {
+		return got, false, err
 	}
-	if onlyList {
-		s := r.supplies(ctx)
-		if list.List.Count > max(fewInvoices, s.downloads) && s.exports > 0 && !s.noPackages {
-			r.chosen(ctx, fmt.Sprintf("%d of the list's invoices are new: an export package; %s", list.List.Count, s.left()))
-			return r.byPackage(ctx, subject, w, moves, false)
+	got, err = r.startBrought(ctx, order, list, follows)
+	return got, true, err
+}
+
+// startBrought starts what a package brought. Where that is only the list, what
+// is new in it is downloaded one by one if it is little; else a package is ordered
+// after all.
+func (r *receiveInvoices) startBrought(ctx workflow.Context, order flow.ExportOrder, list flow.CollectedList, follows track) (got brought, err error) {
+	got = brought{page: list.Found, packed: !order.OnlyMetadata || follows == nothing, list: order.OnlyMetadata}
+	if !order.OnlyMetadata {
+		got.started, err = r.startPackage(ctx, order, list, follows)
+		got.ends = r.state.Manifest != nil
+		return got, err
+	}
+	s := r.supplies(ctx)
+	if list.List.Count > max(fewInvoices, s.downloads) && s.exports > 0 && !s.noPackages {
+		r.chosen(ctx, fmt.Sprintf("%d of the list's invoices are new: an export package; %s", list.List.Count, s.left()))
+		full := order
+		full.OnlyMetadata = false
+		if all, there, err := r.export(ctx, full); err != nil {
+			return got, err
+		} else if there {
+			return r.startBrought(ctx, full, all, follows)
 		}
-		r.state.Totals.Found += list.List.Count
-		started, err := r.start(ctx, subject, list.List)
-		return list.Found, started, true, err
 	}
+	r.state.Totals.Found += list.List.Count
+	got.started, err = r.start(ctx, order.Subject, list.List)
+	return got, err
+}
+
+// startPackage starts the imports of a package. A pause leaves the manifest.
+func (r *receiveInvoices) startPackage(ctx workflow.Context, order flow.ExportOrder, list flow.CollectedList, follows track) (all bool, err error) {
 	r.state.Totals.Found += list.List.Count + list.Apart.Count
-	r.state.Manifest = &flow.Manifest{Window: order.Window, Cursor: cursor.At, Moves: moves, Found: list}
-	started, err = r.startManifest(ctx)
-	return list.Found, started, true, err
+	r.state.Manifest = &flow.Manifest{
+		Window: order.Window, At: r.at(follows, order.Subject), Moves: follows != nothing, Behind: follows == behind, Found: list,
+	}
+	return r.startManifest(ctx)
 }
 
 // startManifest starts the imports of a package's list, page by page, and those
@@ -192,12 +216,14 @@ func (r *receiveInvoices) resume(ctx workflow.Context) error {
 	if err != nil || r.state.Manifest != nil || !started || !m.Moves {
 		return err
 	}
+	follows := theCursor
+	if m.Behind {
+		follows = behind
+	}
 	w := window{from: m.Window.From, to: m.Window.To}
 	_, more := w.nextPage(m.Found.Found)
-	if cursor := r.cursor(m.Window.Subject); cursor.At.Equal(m.Cursor) && !w.stuck(m.Found.Found) {
-		if at := w.advance(cursor.At, m.Found.Found, !more); at.After(cursor.At) {
-			r.state.Cursors[m.Window.Subject] = flow.Cursor{At: at, Reason: cursor.Reason}
-		}
+	if at := r.at(follows, m.Window.Subject); at.Equal(m.At) && !w.stuck(m.Found.Found) {
+		r.moveTo(follows, m.Window.Subject, w.advance(at, m.Found.Found, !more))
 	}
 	return nil
 }

@@ -53,6 +53,7 @@ type receiveInvoices struct {
 	packages   bool // export packages are used: false in the runs of earlier code
 	preview    int
 	stuckAt    time.Time // where the present sweep met more of one date than KSeF shows; zero: nowhere
+	wholeAt    time.Time // the moment that was brought whole last, in several packages
 }
 
 func newReceive(ctx workflow.Context, in flow.ReceiveInput) (*receiveInvoices, error) {
@@ -155,147 +156,6 @@ func (r *receiveInvoices) authenticate(ctx workflow.Context) error {
 	return nil
 }
 
-// sweep goes from a subject type's cursor to the present. The cursor follows
-// page by page, so that a long sweep can be ended and taken up again anywhere.
-// Where an import could not be started the cursor stays, and the sweep goes on
-// without it: one invoice must not hold up those behind it.
-func (r *receiveInvoices) sweep(ctx workflow.Context, subject string) error {
-	r.stuckAt = time.Time{}
-	toTheEnd, err := r.sweepAll(ctx, subject)
-	if toTheEnd && r.stuckAt.IsZero() {
-		delete(r.state.Stuck, subject)
-	}
-	return err
-}
-
-// sweepAll is sweep; it tells whether it came to the end.
-func (r *receiveInvoices) sweepAll(ctx workflow.Context, subject string) (toTheEnd bool, err error) {
-	from, moves := r.cursor(subject).At, true
-	for {
-		if from.After(workflow.Now(ctx)) {
-			r.doing = "nothing to do before " + from.Format(time.RFC3339)
-			return true, nil
-		}
-		w := nextWindow(from, workflow.Now(ctx))
-		through, all, err := r.sweepWindow(ctx, subject, w, moves)
-		if err != nil || !through || w.to.IsZero() {
-			return through, err
-		}
-		if moves = moves && all; !moves {
-			from = w.to
-			continue
-		}
-		if !r.cursor(subject).At.After(from) {
-			return true, nil // KSeF's high-water mark does not move: next time
-		}
-		from = r.cursor(subject).At
-	}
-}
-
-// cursor is where a subject type stands; before anything was received that is
-// RECEIVE_FROM, which may still be changed.
-func (r *receiveInvoices) cursor(subject string) flow.Cursor {
-	if c, there := r.state.Cursors[subject]; there {
-		return c
-	}
-	return flow.Cursor{At: r.settings.ReceiveFrom}
-}
-
-// sweepWindow queries all pages of a window and starts what they hold. It is
-// through when it has seen every page; a pause and a preview end it early. All
-// tells whether everything of the window has its workflow.
-func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w window, moves bool) (through, all bool, err error) {
-	position := w
-	all = true
-	further := false // a package was cut off: there is more, without asking
-	for {
-		cursor := r.cursor(subject)
-		page, started, brought := flow.Found{}, false, false
-		if further && !r.supplies(ctx).noPackages {
-			r.chosen(ctx, "the export package was cut off: another one; "+r.supplies(ctx).left())
-			if page, started, brought, err = r.byPackage(ctx, subject, position, moves, !moves); err != nil {
-				return false, false, err
-			}
-		}
-		if !brought {
-			if page, err = r.find(ctx, subject, position); err != nil {
-				return false, false, err
-			}
-			if r.settings.Receive == "preview" {
-				r.preview = page.List.Count
-				return false, false, nil
-			}
-			if page, started, brought, err = r.bring(ctx, subject, position, page, moves); err != nil {
-				return false, false, err
-			}
-		}
-		if further = brought; brought {
-			position.offset = 0
-		}
-		if r.state.Manifest != nil {
-			return false, false, nil // a pause has come
-		}
-		if position.stuck(page) {
-			r.reportStuck(ctx, subject, position.from)
-			started = false
-		}
-		all = all && started
-		next, more := position.nextPage(page)
-		if moves && all && r.cursor(subject) == cursor { // else somebody has set it meanwhile
-			if at := position.advance(cursor.At, page, !more); at.After(cursor.At) {
-				r.state.Cursors[subject] = flow.Cursor{At: at, Reason: cursor.Reason}
-			}
-		}
-		if !more {
-			return true, all, nil
-		}
-		if r.paused != "" {
-			return false, false, nil
-		}
-		if r.due(ctx) {
-			return false, false, errDue
-		}
-		position = next
-	}
-}
-
-// bring starts what a window holds, whose first page (or a further one) was
-// found. If a package brought all of the window, page is the package's.
-func (r *receiveInvoices) bring(ctx workflow.Context, subject string, w window, found flow.Found, moves bool) (page flow.Found, started, brought bool, err error) {
-	if !r.packages {
-		started, err = r.start(ctx, subject, found.List)
-		return found, started, false, err
-	}
-	how, reason := choose(found, r.supplies(ctx), !moves)
-	if how != nothingNew {
-		r.chosen(ctx, reason)
-	}
-	switch how {
-	case nothingNew:
-		r.state.Totals.Known += found.Known
-		return found, true, false, nil
-	case byPackage, byList:
-		if page, started, brought, err = r.byPackage(ctx, subject, w, moves, how == byList); err != nil || brought {
-			return page, started, brought, err
-		}
-	}
-	started, err = r.start(ctx, subject, found.List)
-	return found, started, false, err
-}
-
-// reportStuck makes known that KSeF holds more invoices with one time of storage
-// than any query shows. The cursor stays there, those behind are imported all
-// the same, and with each cycle it is tried again.
-func (r *receiveInvoices) reportStuck(ctx workflow.Context, subject string, at time.Time) {
-	r.stuckAt = at
-	if r.state.Stuck == nil {
-		r.state.Stuck = map[string]time.Time{}
-	}
-	r.state.Stuck[subject] = at
-	workflow.GetLogger(ctx).Error("KSeF holds more invoices of one moment than a query shows; the cursor stays there",
-		"subject", subject, "at", at)
-}
-
 // find is one metadata query, within the quota.
 func (r *receiveInvoices) find(ctx workflow.Context, subject string, w window) (flow.Found, error) {
 	if err := rest(ctx, r.queries.waitFor(workflow.Now(ctx), 1), "KSeF's quota of metadata queries"); err != nil {
@@ -367,7 +227,7 @@ func (r *receiveInvoices) recheck(ctx workflow.Context) error {
 	}
 	for _, subject := range r.settings.Subjects {
 		for _, w := range r.overlap(ctx, r.cursor(subject).At) {
-			if through, _, err := r.sweepWindow(ctx, subject, w, false); err != nil || !through {
+			if through, _, err := r.sweepWindow(ctx, subject, w, nothing); err != nil || !through {
 				return err
 			}
 		}
@@ -410,6 +270,7 @@ func (r *receiveInvoices) setCursor(ctx workflow.Context, c flow.CursorChange) (
 	cursor := flow.Cursor{At: c.At.UTC(), Reason: c.Reason}
 	workflow.GetLogger(ctx).Info("the cursor was set by hand", "subject", c.Subject, "at", cursor.At, "reason", c.Reason)
 	r.state.Cursors[c.Subject] = cursor
+	delete(r.state.Behind, c.Subject)
 	r.pollNow = true
 	return cursor, nil
 }

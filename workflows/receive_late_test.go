@@ -70,8 +70,9 @@ func TestReceiveInvoices_repeatsALookBackThatWasInterrupted(t *testing.T) {
 }
 
 // Edge case (d) at its worst: more invoices of one moment than KSeF shows of one
-// query. The cursor stays there, that is said, those behind are imported; and
-// once KSeF shows all, it goes on.
+// query, and no export package can be had. The cursor stays there, that is said,
+// those behind are imported; whether KSeF shows all is asked once a day and not
+// with each cycle, and then it goes on.
 func TestEdgeD_theCursorStaysWhereKSeFCannotShowAllOfOneMoment(t *testing.T) {
 	e := newEnvironment(t, "acme/receive")
 	k := receiving(e)
@@ -96,12 +97,27 @@ func TestEdgeD_theCursorStaysWhereKSeFCannotShowAllOfOneMoment(t *testing.T) {
 		require.Equal(t, lastPage+1+1+1, k.total(), "all pages of the moment, its first one twice, and what lies behind")
 		shown = true
 	})
-	e.after(2*time.Hour, func() {
-		status := ask[flow.ReceiveStatus](e)
-		require.Empty(t, status.Stuck)
-		require.Equal(t, start.Add(-time.Minute), status.Cursors["Subject2"].At)
-		e.CancelWorkflow()
+	e.after(23*time.Hour, func() {
+		require.Less(t, len(k.windows), lastPage+2+2*24, "the moment costs queries with each cycle")
 	})
+	e.after(23*time.Hour+30*time.Minute, func() { e.update(flow.UpdatePollNow) })
+	e.after(26*time.Hour, e.CancelWorkflow)
 	e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
-	require.Error(t, e.GetWorkflowError())
+	next, ok := continued[flow.ReceiveInput](e)
+	require.True(t, ok)
+	require.Equal(t, moment, next.State.Cursors["Subject2"].At)
+	require.True(t, next.State.Behind["Subject2"].At.After(moment))
+
+	again := newEnvironment(t, "acme/receive")
+	again.SetStartTime(e.Now().Add(time.Hour))
+	k = receiving(again)
+	k.find = func(flow.Window) flow.Found { return flow.Found{HWM: again.Now().Add(-time.Minute), LastDate: moment} }
+	again.after(2*time.Hour, func() {
+		status := ask[flow.ReceiveStatus](again)
+		require.Empty(t, status.Stuck)
+		require.True(t, status.Cursors["Subject2"].At.After(e.Now()))
+		again.CancelWorkflow()
+	})
+	again.ExecuteWorkflow(flow.ReceiveInvoices, next)
+	require.Error(t, again.GetWorkflowError())
 }

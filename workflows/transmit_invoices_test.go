@@ -425,3 +425,138 @@ func TestTransmitInvoices_waitsWithoutATimerWhenIdle(t *testing.T) {
 	s.run()
 	require.Zero(t, timers)
 }
+
+// inBatches tells of each session whether it is a package, and of how many.
+func (s *transmitting) inBatches() (packages, single []int) {
+	for i, in := range s.inputs {
+		if in.Batch {
+			packages = append(packages, len(s.sessions[i]))
+		} else {
+			single = append(single, len(s.sessions[i]))
+		}
+	}
+	return packages, single
+}
+
+func TestTransmitInvoices_sendsFewOneByOneAndManyAsAPackage(t *testing.T) {
+	s := newTransmitting(t)
+	s.handOver(0, some(1, 3)...)
+	s.handOver(10*time.Minute, some(11, 14)...)
+	for i := range 5 { // the environment takes at most 1,000 signals at once
+		from := int64(1001 + 500*i)
+		s.handOver(20*time.Minute+time.Duration(i)*time.Millisecond, some(from, from+499)...)
+	}
+	s.e.after(2*time.Hour, s.e.CancelWorkflow)
+	s.run()
+	packages, single := s.inBatches()
+	require.Equal(t, []int{3}, single)
+	require.Equal(t, []int{4, 2000, 500}, packages)
+	for _, in := range s.inputs[2:] {
+		for _, list := range append(in.More, in.List) {
+			require.LessOrEqual(t, list.Count, mostAtOnce)
+		}
+	}
+	require.Equal(t, documents(slices.Concat(some(1, 3), some(11, 14), some(1001, 3500))), documents(slices.Concat(s.sessions...)))
+}
+
+func withAttachment(items []flow.HandOver) []flow.HandOver {
+	for i := range items {
+		items[i].Attachment = true
+	}
+	return items
+}
+
+func TestTransmitInvoices_sendsAttachmentsInPackagesOnly(t *testing.T) {
+	s := newTransmitting(t)
+	offline := handedOver(3, "a")
+	offline.Offline, offline.Attachment = true, true
+	s.handOver(0, slices.Concat(withAttachment(some(1, 2)), []flow.HandOver{offline}, some(4, 5))...)
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Equal(t, [][]int64{{1, 2}, {3}, {4, 5}}, [][]int64{documents(s.sessions[0]), documents(s.sessions[1]), documents(s.sessions[2])})
+	require.Equal(t, []bool{true, true, false}, []bool{s.inputs[0].Batch, s.inputs[1].Batch, s.inputs[2].Batch})
+	require.Equal(t, []bool{false, true, false}, []bool{s.inputs[0].Offline, s.inputs[1].Offline, s.inputs[2].Offline})
+}
+
+// A package that is uploaded for hours is in nobody's way but its own group's.
+func TestTransmitInvoices_doesNotWaitForThePackageOfAnotherGroup(t *testing.T) {
+	s := newTransmitting(t)
+	s.session = func(ctx workflow.Context, id string, items []flow.HandOver) error {
+		if items[0].Attachment {
+			if err := workflow.Sleep(ctx, 5*time.Hour); err != nil {
+				return err
+			}
+		}
+		return s.play(ctx, id, items)
+	}
+	s.handOver(0, withAttachment(some(1, 1))...)
+	s.handOver(10*time.Minute, some(2, 2)...)
+	s.handOver(20*time.Minute, withAttachment(some(3, 3))...)
+	s.handOver(30*time.Minute, some(11, 20)...)
+	s.e.after(12*time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.sessions, 4)
+	require.Equal(t, documents(some(2, 2)), documents(s.sessions[1]))
+	require.Less(t, s.opened[1].Sub(s.opened[0]), 11*time.Minute)
+	require.Equal(t, documents(some(11, 20)), documents(s.sessions[2]))
+	require.Less(t, s.opened[2].Sub(s.opened[0]), 34*time.Minute)
+	require.Equal(t, []int64{3}, documents(s.sessions[3]))
+	require.GreaterOrEqual(t, s.opened[3].Sub(s.opened[0]), 5*time.Hour)
+}
+
+// What keeps coming back undecided is kept apart: a few go one by one, and of
+// many ever smaller packages are made, so that one invoice fails no others for
+// ever.
+func TestTransmitInvoices_separatesWhatItsPackagesKeepFailingFor(t *testing.T) {
+	for many, c := range map[int64]struct {
+		fails            int // packages of more than so many
+		packages, single []int
+	}{
+		20:  {0, []int{20, 20}, []int{20}},
+		300: {31, []int{300, 300, 250, 50, 31, 31, 31, 31, 31, 31, 31, 31, 31}, []int{21}},
+	} {
+		s := newTransmitting(t)
+		s.session = func(_ workflow.Context, id string, items []flow.HandOver) error {
+			news := s.news(id, items)
+			if s.inputs[len(s.inputs)-1].Batch && len(items) > c.fails {
+				news = flow.SessionNews{ID: id, Again: documents(items), Over: true}
+			}
+			s.e.SignalWorkflow(flow.SignalSessionSent, flow.SessionSent{ID: id, Opens: 1})
+			s.e.SignalWorkflow(flow.SignalSessionNews, news)
+			return nil
+		}
+		s.handOver(0, some(1, many)...)
+		s.e.after(5*time.Hour, s.e.CancelWorkflow)
+		s.run()
+		packages, single := s.inBatches()
+		require.Equal(t, c.single, single)
+		require.Equal(t, c.packages, packages)
+	}
+}
+
+// A run from before packages goes on as it began, and sends packages from its
+// next session on.
+func TestTransmitInvoices_anOlderRunFindsOutThatItMaySendPackages(t *testing.T) {
+	s := newTransmitting(t)
+	s.e.OnGetVersion(fmt.Sprintf(firstPackages, 1), workflow.DefaultVersion, 1).Return(workflow.DefaultVersion)
+	s.e.OnGetVersion(fmt.Sprintf(firstPackages, 2), workflow.DefaultVersion, 1).Return(workflow.Version(1))
+	s.handOver(0, some(1, 20)...)
+	s.handOver(10*time.Minute, some(21, 40)...)
+	s.handOver(20*time.Minute, some(41, 60)...)
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.inputs, 3)
+	require.Equal(t, []bool{false, true, true}, []bool{s.inputs[0].Batch, s.inputs[1].Batch, s.inputs[2].Batch})
+	s.e.AssertExpectations(t)
+}
+
+func TestTransmitInvoices_carriesOverThatItSendsPackages(t *testing.T) {
+	s := newTransmitting(t)
+	s.handOver(0, some(1, 20)...)
+	s.e.after(10*time.Minute, func() { s.e.SetContinueAsNewSuggested(true) })
+	s.run()
+	next, ok := continued[flow.TransmitState](s.e)
+	require.True(t, ok, "%v", s.e.GetWorkflowError())
+	require.True(t, next.Packages)
+	require.Len(t, next.Batches, 1)
+}

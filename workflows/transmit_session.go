@@ -168,7 +168,7 @@ func (s *transmitSession) settle(ctx workflow.Context) error {
 // about 150 bytes, a document's ID up to 20, and no payload may pass 64 KB.
 const (
 	mostAnswers   = 250
-	mostDocuments = 1000
+	mostDocuments = 500
 )
 
 // land delivers what KSeF has decided on, and tells TransmitInvoices what this

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -22,6 +23,9 @@ type oneSession struct {
 	steps     []string
 	news      []flow.SessionNews
 	opens     int
+	batch     bool
+	packed    flow.SentBatch
+	closed    flow.Closed
 	deaf      error // what telling TransmitInvoices ends with
 }
 
@@ -41,9 +45,14 @@ func newOneSession(t *testing.T) *oneSession {
 		step("send %v", in.Send)
 		return s.sent, nil
 	})
-	outside(s.e, "CloseSession", func(in flow.CloseInput) (flow.Nothing, error) {
+	outside(s.e, "CloseSession", func(in flow.CloseInput) (flow.Closed, error) {
+		require.Equal(t, s.batch, in.Batch)
 		step("close %s", in.Reference)
-		return flow.Nothing{}, nil
+		return s.closed, nil
+	})
+	outside(s.e, "SendBatch", func(in flow.SendBatchInput) (flow.SentBatch, error) {
+		step("package of %d", len(in.Send))
+		return s.packed, nil
 	})
 	outside(s.e, "AwaitSession", func(in flow.AwaitInput) (flow.Awaited, error) {
 		step("await %v", in.Open)
@@ -63,6 +72,7 @@ func newOneSession(t *testing.T) *oneSession {
 	outside(s.e, "DeliverResults", func(in flow.DeliverInput) (flow.Delivered, error) {
 		step("deliver %v", in.Indexes)
 		var out flow.Delivered
+		require.LessOrEqual(t, len(in.Indexes), mostAnswers)
 		for _, i := range in.Indexes {
 			out.Answers = append(out.Answers, flow.Answer{DocumentID: s.built.Documents[i], Accepted: true})
 		}
@@ -75,6 +85,9 @@ func newOneSession(t *testing.T) *oneSession {
 				step("tell sent")
 				s.opens = message.Opens
 			case flow.SessionNews:
+				raw, err := json.Marshal(message)
+				require.NoError(t, err)
+				require.Less(t, len(raw), 64<<10)
 				s.news = append(s.news, message)
 			}
 			return s.deaf
@@ -83,7 +96,7 @@ func newOneSession(t *testing.T) *oneSession {
 }
 
 func (s *oneSession) run() error {
-	s.e.ExecuteWorkflow(flow.TransmitSession, flow.SessionInput{Connection: "acme", List: flow.ListRef{Key: "list", Count: 6}, TimeScale: 1})
+	s.e.ExecuteWorkflow(flow.TransmitSession, flow.SessionInput{Connection: "acme", List: flow.ListRef{Key: "list", Count: 6}, TimeScale: 1, Batch: s.batch})
 	return s.e.GetWorkflowError()
 }
 
@@ -208,4 +221,72 @@ func TestTransmitSession_saysWhatIsMissing(t *testing.T) {
 	e := newEnvironment(t, "x")
 	e.ExecuteWorkflow(flow.TransmitSession, flow.SessionInput{})
 	require.Equal(t, flow.ErrBadInput, failedWith(t, e.GetWorkflowError()).Type())
+}
+
+// positions are those of a list of n invoices.
+func positions(n int) []int {
+	var all []int
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}
+
+func TestTransmitSession_sendsAPackage(t *testing.T) {
+	s := newOneSession(t)
+	s.batch = true
+	s.built.Send = positions(6)
+	s.packed = flow.SentBatch{Session: flow.Opened{Reference: "KSeF session", Salt: "salt", Attempts: 3}, Left: []int{2}}
+	s.collected = []flow.Collected{{Decided: []int{0, 1, 3}, Again: []int{4}}, {Decided: []int{5}}}
+	require.NoError(t, s.run())
+	require.Equal(t, []string{
+		"build", "package of 6", "close KSeF session", "tell sent", "await [0 1 3 4 5]", "collect [0 1 3 4 5]", "deliver [0 1 3]",
+		"await [5]", "collect [5]", "deliver [5]",
+	}, s.steps)
+	require.Equal(t, 3, s.opens)
+	landed, again, answered := s.told()
+	require.Equal(t, []int64{10, 11, 13, 15}, landed)
+	require.Equal(t, []int64{12, 14}, again)
+	require.Equal(t, []int64{10, 11, 13, 15}, answered)
+}
+
+func TestTransmitSession_givesTheInvoicesOfALostPackageBack(t *testing.T) {
+	for name, prepare := range map[string]func(*oneSession){
+		"no session came about": func(s *oneSession) { s.packed = flow.SentBatch{Left: positions(6)} },
+		"KSeF lacks a part": func(s *oneSession) {
+			s.packed, s.closed = flow.SentBatch{Session: flow.Opened{Reference: "KSeF session"}}, flow.Closed{Lost: true}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newOneSession(t)
+			s.batch, s.built.Send = true, positions(6)
+			prepare(s)
+			require.NoError(t, s.run())
+			landed, again, _ := s.told()
+			require.Empty(t, landed)
+			require.Equal(t, s.built.Documents, again)
+		})
+	}
+}
+
+// The answers of the largest package and its signals stay within the 64 KB of a
+// payload, whatever the documents' IDs.
+func TestTransmitSession_deliversALargePackageInPieces(t *testing.T) {
+	s := newOneSession(t)
+	s.batch = true
+	s.built.Documents = nil
+	for i := range int64(2000) {
+		s.built.Documents = append(s.built.Documents, 1_000_000_000_000_000_000+i)
+	}
+	raw, err := json.Marshal(s.built)
+	require.NoError(t, err)
+	require.Less(t, len(raw), 64<<10)
+	s.built.Send = positions(2000)
+	s.packed = flow.SentBatch{Session: flow.Opened{Reference: "KSeF session"}, Left: positions(200)}
+	s.collected = []flow.Collected{{Decided: positions(1700)[200:]}, {Again: positions(2000)[1700:]}}
+	require.NoError(t, s.run())
+	landed, again, answered := s.told()
+	require.Equal(t, s.built.Documents[200:1700], landed)
+	require.Equal(t, slices.Concat(s.built.Documents[:200], s.built.Documents[1700:]), again)
+	require.Equal(t, landed, answered)
 }

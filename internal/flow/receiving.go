@@ -81,10 +81,12 @@ type ReceiveState struct {
 	LastRecheck time.Time         `json:"lastRecheck"`
 	// Stuck is, by subject type, a time of storage that more invoices share than
 	// KSeF shows of one query.
-	Stuck     map[string]time.Time `json:"stuck,omitempty"`
-	Downloads []Spent              `json:"downloads,omitempty"`
-	Queries   []Spent              `json:"queries,omitempty"`
-	Exports   []Spent              `json:"exports,omitempty"`
+	Stuck map[string]time.Time `json:"stuck,omitempty"`
+	// Behind is, by subject type, how far the sweeps behind the stuck moment are.
+	Behind    map[string]Behind `json:"behind,omitempty"`
+	Downloads []Spent           `json:"downloads,omitempty"`
+	Queries   []Spent           `json:"queries,omitempty"`
+	Exports   []Spent           `json:"exports,omitempty"`
 	// NoExports is until when KSeF's export packages are done without, because
 	// several in a row could not be had.
 	NoExports time.Time `json:"noExports,omitzero"`
@@ -94,11 +96,18 @@ type ReceiveState struct {
 	Totals   ReceiveTotals `json:"totals"`
 }
 
+// Behind is the position of the sweeps behind a moment where the cursor stays.
+type Behind struct {
+	At    time.Time `json:"at"`
+	Tried time.Time `json:"tried"` // when it was last tried to bring the moment whole
+}
+
 // Manifest is where the imports of a package's list stand.
 type Manifest struct {
 	Window Window        `json:"window"`
-	Cursor time.Time     `json:"cursor,omitzero"` // of the subject type when the package was ordered
-	Moves  bool          `json:"moves,omitempty"` // the cursor follows
+	At     time.Time     `json:"at,omitzero"`      // where the cursor stood when the package had come
+	Moves  bool          `json:"moves,omitempty"`  // the cursor follows,
+	Behind bool          `json:"behind,omitempty"` // or the position behind a stuck moment
 	Found  CollectedList `json:"found"`
 	Next   int           `json:"next,omitempty"`   // position in the list
 	Apart  int           `json:"apart,omitempty"`  // position in the list of what was not in the package

@@ -137,7 +137,7 @@ func packageExperiments() []experiment {
 // killedAroundPackages is a worker that is killed before and after each step by
 // which packages travel.
 func killedAroundPackages() experiment {
-	k := &stepKiller{}
+	k := &packageKiller{}
 	return experiment{
 		group: ofPackages, name: "worker killed around each step",
 		what: "The worker's process is killed (SIGKILL) before and after each request by which packages travel takes effect: ordering an export, its status, " +
@@ -145,7 +145,7 @@ func killedAroundPackages() experiment {
 		direction: both,
 		options: func(o *bedOptions) {
 			inPackages(o)
-			*k = stepKiller{}
+			*k = packageKiller{}
 			o.noWorker, o.wrapKSeF = true, k.wrap
 		},
 		arrange: func(t *trial) { k.hire(t) },
@@ -167,29 +167,29 @@ var stepsOfPackages = []struct{ name, method, begins, ends string }{
 	{"list a session's invoices", http.MethodGet, "/v2/sessions/", "/invoices"},
 }
 
-// stepKiller kills the crew's worker at the first time of each step after it took
+// packageKiller kills the crew's worker at the first time of each step after it took
 // effect, and at the second before.
-type stepKiller struct {
+type packageKiller struct {
 	mu   sync.Mutex
 	crew *crew
 	at   []string
 }
 
-func (k *stepKiller) hire(t *trial) {
+func (k *packageKiller) hire(t *trial) {
 	c := t.hire(builtWorker(t))
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.crew = c
 }
 
-func (k *stepKiller) struckAt() []string {
+func (k *packageKiller) struckAt() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Clone(k.at)
 }
 
 // decide tells what happens at a request. While no worker runs nothing does.
-func (k *stepKiller) decide(r *http.Request) killPoint {
+func (k *packageKiller) decide(r *http.Request) killPoint {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.crew == nil || k.crew.present() == nil {
@@ -213,7 +213,7 @@ func (k *stepKiller) decide(r *http.Request) killPoint {
 	return live
 }
 
-func (k *stepKiller) wrap(next http.Handler) http.Handler {
+func (k *packageKiller) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/_sim") {
 			next.ServeHTTP(w, r)

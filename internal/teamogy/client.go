@@ -123,8 +123,8 @@ func New(o Options) (*Client, error) {
 		companies:   newCompanyCache(),
 		received:    newReceivedIndex(),
 		patching:    patchKnowledge{single: writtenOnce{proof: newTurn()}},
-		sales:       salesRows{states: newGathering[int64, salesState]()},
-		looks:       numberLooks{together: newGathering[string, numberAnswer]()},
+		sales:       salesRows{states: newGathering[int64, salesState](mostRows)},
+		looks:       numberLooks{together: newGathering[string, numberAnswer](mostTogether)},
 	}
 	c.http = c.guarded(o.HTTP)
 	return c, nil

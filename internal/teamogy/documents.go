@@ -251,8 +251,16 @@ func (c *Client) saved(answer []byte) (Document, bool) {
 }
 
 // proveSaved reads a created document back, until one has shown that the KSeF number is kept. A failure to read says
-// nothing about the create, so it is left to the next document.
+// nothing about the create, so it is left to the next document. Of many that are created at the same time one is read
+// at a time: mostly the first one shows it for all.
 func (c *Client) proveSaved(ctx context.Context, operation string, created Document) error {
+	if c.received.savingProven() {
+		return nil
+	}
+	if err := c.received.proof.take(ctx); err != nil {
+		return nil //nolint:nilerr // the document was created; only its proof is missing
+	}
+	defer c.received.proof.give()
 	if c.received.savingProven() {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -188,5 +189,32 @@ func TestDocument_readsTheShapesOfACompany(t *testing.T) {
 		assert.Equal(t, int64(5), d.ID)
 		assert.Equal(t, int64(9), d.CompanyID, answer)
 		assert.Equal(t, want, d.CompanyName, answer)
+	}
+}
+
+// Many creates at once cost one proof that numbers are kept, and each is told where they are not.
+func TestCreate_provesOnceThatNumbersAreKept(t *testing.T) {
+	for _, kept := range []bool{true, false} {
+		f := newTenant(t)
+		if !kept {
+			f.dropKeys = []string{"ksefNumber"}
+		}
+		c := f.client()
+		var wg sync.WaitGroup
+		for n := range 50 {
+			wg.Go(func() {
+				d, err := c.CreatePurchaseInvoice(background(), NewPurchaseInvoice{KSeFNumber: received(n)})
+				assert.NotZero(t, d.ID)
+				if kept {
+					assert.NoError(t, err)
+				} else {
+					assert.Equal(t, NotSaved, kindOfError(t, err))
+				}
+			})
+		}
+		wg.Wait()
+		if kept {
+			assert.Equal(t, 1, f.seen("GET documents"))
+		}
 	}
 }

@@ -14,6 +14,8 @@ type receivedIndex struct {
 	// turn guards scan; it is held over requests.
 	turn turn
 	scan receivedScan
+	// proof lets one caller at a time find out whether a KSeF number is kept.
+	proof turn
 
 	mu           sync.Mutex
 	byNumber     map[string]int64 // created by this client
@@ -43,6 +45,7 @@ type receivedScan struct {
 func newReceivedIndex() receivedIndex {
 	return receivedIndex{
 		turn:     newTurn(),
+		proof:    newTurn(),
 		scan:     receivedScan{byNumber: map[string][]int64{}},
 		byNumber: map[string]int64{},
 		byID:     map[int64]string{},

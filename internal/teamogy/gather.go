@@ -4,17 +4,29 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // gathering lets many questions of one kind share a request. One request is made at a time; what is asked while it
 // travels, or while the next one waits for its turn within the quota, goes with the next one. So a question is always
 // answered by a request that began after it was asked.
+//
+// Where several are asked at a time, the next request begins gatherFor after the last one at the earliest, or when enough
+// wait to fill it: what comes one by one, but fast, shares requests too. A question that is asked alone never waits.
 type gathering[K comparable, A any] struct {
+	most int  // what fills a request
 	turn turn // held by the caller who makes the request
 
 	mu      sync.Mutex
 	waiting []*question[K, A]
+	began   time.Time     // the last request
+	several bool          // it was about more than one question
+	full    chan struct{} // told when as many wait as fill a request
 }
+
+// gatherFor is how long questions are gathered, in real time: what fills it is how fast this machine is, not how fast a
+// clock is scaled.
+const gatherFor = 500 * time.Millisecond
 
 // question is what one or more callers ask alike.
 type question[K comparable, A any] struct {
@@ -29,8 +41,8 @@ type question[K comparable, A any] struct {
 // turn has come. What the answers lack is answered with a zero A.
 type fetcher[K comparable, A any] func(ctx context.Context, take func(most int) []K) (map[K]A, error)
 
-func newGathering[K comparable, A any]() *gathering[K, A] {
-	return &gathering[K, A]{turn: newTurn()}
+func newGathering[K comparable, A any](most int) *gathering[K, A] {
+	return &gathering[K, A]{most: most, turn: newTurn(), full: make(chan struct{}, 1)}
 }
 
 // ask asks together with others. The request is made in the context of one of them; if it fails because that one is
@@ -67,7 +79,36 @@ func (g *gathering[K, A]) join(key K) *question[K, A] {
 		g.waiting = append(g.waiting, &question[K, A]{key: key, done: make(chan struct{})})
 	}
 	g.waiting[i].callers++
+	if len(g.waiting) >= g.most {
+		select {
+		case g.full <- struct{}{}:
+		default:
+		}
+	}
 	return g.waiting[i]
+}
+
+// gather waits for more questions, if there are several at a time.
+func (g *gathering[K, A]) gather(ctx context.Context) error {
+	for {
+		g.mu.Lock()
+		left := time.Until(g.began.Add(gatherFor))
+		if left <= 0 || len(g.waiting) >= g.most || !g.several && len(g.waiting) < 2 {
+			g.began = time.Now()
+			g.mu.Unlock()
+			return nil
+		}
+		g.mu.Unlock()
+		timer := time.NewTimer(left)
+		select {
+		case <-timer.C:
+		case <-g.full:
+		case <-ctx.Done():
+			timer.Stop()
+			return waitCancelled(ctx.Err())
+		}
+		timer.Stop()
+	}
 }
 
 func (g *gathering[K, A]) leave(q *question[K, A]) {
@@ -86,6 +127,9 @@ func (g *gathering[K, A]) lead(ctx context.Context, q *question[K, A], fetch fet
 	case <-q.done:
 		return true, nil
 	default:
+	}
+	if err := g.gather(ctx); err != nil {
+		return false, err
 	}
 	var taken []*question[K, A]
 	answers, err := fetch(ctx, func(most int) []K {
@@ -125,6 +169,7 @@ func (g *gathering[K, A]) takeOut(first *question[K, A], most int) []*question[K
 		}
 		return false
 	})
+	g.several = len(taken) > 1
 	return taken
 }
 

@@ -231,7 +231,7 @@ func TestLooks_goOnWithoutACallerWhoIsCancelled(t *testing.T) {
 	cancel()
 	open()
 	assert.Len(t, <-done, 7)
-	<-first
+	assert.ErrorIs(t, <-first, context.Canceled)
 }
 
 func contextOf(t *testing.T) (context.Context, context.CancelFunc) {

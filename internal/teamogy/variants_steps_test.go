@@ -27,7 +27,9 @@ var steps = []step{
 	{"list ready invoices", (*bed).listReady},
 	{"read XML in a property", (*bed).readProperty},
 	{"read XML in an attachment", (*bed).readAttachment},
+	{"read XML from the list", (*bed).readShown},
 	{"write back", (*bed).writeBack},
+	{"write back in one request", (*bed).writeOnce},
 	{"write to an accepted invoice", (*bed).writeToAccepted},
 	{"write to a deleted invoice", (*bed).writeToDeleted},
 	{"be refused a status", (*bed).refusedStatus},
@@ -160,6 +162,52 @@ func (b *bed) readXML(client *teamogy.Client, id int64) error {
 		}
 		return err
 	})
+}
+
+// readShown takes the XML from the list, or where that does not show it, from the document, as activities.StartSends and
+// FetchIssuedXML do.
+func (b *bed) readShown() error {
+	client := b.fresh(inView)
+	var shown map[int64][]byte
+	err := b.again(func() (err error) {
+		shown, err = client.ReadReadyXML(b.t.Context(), []int64{b.ready, b.attached, b.other}, []string{"INVOICE.SALES", "INVOICE.SALES.CORRECTION"}, "READY.FOR.KSEF")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for id, xml := range shown {
+		if id != b.ready || string(xml) != invoiceXML {
+			b.t.Errorf("the list is said to show another XML than document %d has: %s", id, xml)
+		}
+	}
+	if shown[b.ready] != nil {
+		return nil
+	}
+	return b.readXML(client, b.ready)
+}
+
+// writeOnce writes numbers to documents as where PATCH is known to merge, the last one with its answer lost.
+func (b *bed) writeOnce() error {
+	ids, _ := b.seedReady(4, "property")
+	client, f := b.fresh(merging), &firsts{begun: map[int64]int{}}
+	for i, id := range ids {
+		if i == len(ids)-1 {
+			b.control(http.MethodPost, "faults", fields{"operation": "PATCH /documents", "name": "answer-dropped"}, nil)
+			defer b.control(http.MethodDelete, "faults", nil, nil)
+		}
+		if err := b.again(func() error { return client.PatchSalesInvoice(b.t.Context(), id, numbered(f, id)) }); err != nil {
+			return err
+		}
+		d := b.kept(id)
+		if d.Properties["ksefXmlSize"] == nil {
+			b.t.Errorf("the XML of document %d was lost", id)
+		}
+		if d.Properties["ksefNumber"] != number(int(id)) || d.Status != "SENT.TO.KSEF" {
+			return fmt.Errorf("Teamogy has %v", d)
+		}
+	}
+	return nil
 }
 
 // accepted is what activities.RecordKSeFNumber writes, all in one.

@@ -35,7 +35,7 @@ func (t *tenant) withKSeFNumber(number string) *document {
 // among gives the documents that can match a filter, ascending by id: those
 // that have or had one of the KSeF numbers that it demands, or all.
 func (t *tenant) among(f *filter, set *settings) []*history {
-	if f == nil || set.FilterProperties != FilterHonoured || len(set.ColumnNames) > 0 {
+	if f == nil || set.FilterProperties != FilterHonoured || set.FilterAlternatives == AlternativesIgnored || len(set.ColumnNames) > 0 {
 		return t.documents
 	}
 	numbers, demanded := f.ksefNumbers()

@@ -1,0 +1,140 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/shopspring/decimal"
+	"go.temporal.io/sdk/workflow"
+
+	"teamogy-ksef/internal/flow"
+)
+
+// mostSplits is how many packages one moment is tried to be brought by: a good
+// two hours' quota, once a day at most.
+const mostSplits = 40
+
+// stuck is what to do where a query, or a package, holds nothing but one moment
+// and is cut off. Perhaps what was cut off lies behind it, or the moment can be
+// brought in several packages by the invoices' amounts: then it is whole. Else
+// the cursor stays there, and the sweep ends to go on behind it.
+func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, follows track) (whole, ends bool, err error) {
+	if !r.packages {
+		r.reportStuck(ctx, subject, w.from)
+		return false, false, nil
+	}
+	if follows != nothing && r.wholeAt.Equal(w.from) {
+		return true, false, nil // the cursor stays before it for another reason
+	}
+	whole, paused, err := r.splitMoment(ctx, subject, w.from, follows == nothing)
+	if err != nil || paused {
+		return false, true, err
+	}
+	if follows == nothing {
+		return whole, false, nil // a look back has no position
+	}
+	if whole {
+		r.wholeAt = w.from
+		return true, false, nil
+	}
+	r.reportStuck(ctx, subject, w.from)
+	if follows == behind {
+		return false, false, nil // the second one: the position stays there, and the sweep goes on
+	}
+	at := w.from.Truncate(tick).Add(tick)
+	if b, there := r.state.Behind[subject]; there && b.At.After(at) {
+		at = b.At
+	}
+	if r.state.Behind == nil {
+		r.state.Behind = map[string]flow.Behind{}
+	}
+	r.state.Behind[subject] = flow.Behind{At: at, Tried: workflow.Now(ctx)}
+	return false, true, nil
+}
+
+// amounts is a range of gross amounts, both ends inclusive; nil: no bound.
+type amounts struct{ from, to *decimal.Decimal }
+
+// grosz is the unit of KSeF's amounts (TKwotowy has two decimals).
+var grosz = decimal.New(1, -2)
+
+// split cuts a range in two that share no amount and leave none out; the lower
+// one ends at an amount of the range, or before it. A range of one amount cannot
+// be cut.
+func (a amounts) split(at decimal.Decimal) ([]amounts, bool) {
+	if a.from != nil && at.LessThan(*a.from) || a.to != nil && at.GreaterThan(*a.to) {
+		return nil, false // the list is not what was asked for
+	}
+	if a.to != nil && at.Equal(*a.to) {
+		at = at.Sub(grosz)
+		if a.from != nil && at.LessThan(*a.from) {
+			return nil, false
+		}
+	}
+	above := at.Add(grosz)
+	return []amounts{{a.from, &at}, {&above, a.to}}, true
+}
+
+func (a amounts) order(o flow.ExportOrder) flow.ExportOrder {
+	if a.from != nil {
+		o.GrossFrom = a.from.String()
+	}
+	if a.to != nil {
+		o.GrossTo = a.to.String()
+	}
+	return o
+}
+
+// splitMoment brings the invoices of one moment by packages that are cut off
+// nowhere: the first is the moment itself, and one that is cut off is divided at
+// the amount in its middle. A look back asks for the lists alone. It tells
+// whether all are started.
+func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at time.Time, lookingBack bool) (whole, paused bool, err error) {
+	open := []amounts{{}}
+	for n := 0; len(open) > 0; n++ {
+		if n >= mostSplits || r.supplies(ctx).noPackages {
+			return false, false, nil
+		}
+		part := open[0]
+		r.chosen(ctx, fmt.Sprintf("more invoices of one moment, %s, than a query shows: export packages by amounts; %s", at.Format(time.RFC3339Nano), r.supplies(ctx).left()))
+		order := part.order(flow.ExportOrder{Window: flow.Window{Connection: r.connection, Subject: subject, From: at, To: at}, OnlyMetadata: lookingBack})
+		list, there, err := r.export(ctx, order)
+		if err != nil || !there {
+			return false, false, err
+		}
+		if list.Truncated {
+			middle, err := decimal.NewFromString(list.Median)
+			if err != nil {
+				return false, false, nil
+			}
+			halves, can := part.split(middle)
+			if !can {
+				return false, false, nil
+			}
+			open = append(open[1:], halves...)
+			continue
+		}
+		got, err := r.startBrought(ctx, order, list, nothing)
+		if err != nil || got.ends || r.paused != "" {
+			return false, true, err
+		}
+		if !got.started {
+			return false, false, nil
+		}
+		open = open[1:]
+	}
+	return true, false, nil
+}
+
+// reportStuck makes known that KSeF holds more invoices with one time of storage
+// than any query shows. The cursor stays there, and those behind are imported all
+// the same.
+func (r *receiveInvoices) reportStuck(ctx workflow.Context, subject string, at time.Time) {
+	r.stuckAt = at
+	if r.state.Stuck == nil {
+		r.state.Stuck = map[string]time.Time{}
+	}
+	r.state.Stuck[subject] = at
+	workflow.GetLogger(ctx).Error("KSeF holds more invoices of one moment than a query shows; the cursor stays there",
+		"subject", subject, "at", at)
+}
