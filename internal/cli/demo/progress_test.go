@@ -60,9 +60,9 @@ func TestPlain_writesOnlyChangesAndAHeartbeat(t *testing.T) {
 	at(13, goodEvidence())
 	at(14, goodEvidence())
 	at(30, goodEvidence())
-	assert.Equal(t, `00:01  received 2/2 (1 imported, 1 imported with a note), sent 2/3 (1 waiting, 2 rejected)
-00:11  received 2/2 (1 imported, 1 imported with a note), sent 2/3 (1 waiting, 2 rejected); now: 1 issued invoice waits in Teamogy for the next poll
-00:13  received 2/2 (1 imported, 1 imported with a note), sent 3/3 (1 accepted, 2 rejected)
+	assert.Equal(t, `00:01  received 2/2 (1 imported, 1 imported with a note), sent 1/2 (1 waiting, 1 rejected)
+00:11  received 2/2 (1 imported, 1 imported with a note), sent 1/2 (1 waiting, 1 rejected); now: 1 issued invoice waits in Teamogy for the next poll
+00:13  received 2/2 (1 imported, 1 imported with a note), sent 2/2 (1 accepted, 1 rejected)
 `, out.String())
 	assert.NotContains(t, out.String(), "\x1b")
 }
