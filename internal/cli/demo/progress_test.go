@@ -19,7 +19,7 @@ func TestProgress_countsStatesAndSaysWhatHappens(t *testing.T) {
 	e.Workflows["demo/send/7"] = Workflow{State: flow.StateSending}
 	p := newProgress(allItems, allItems.judgeAll(e), nil, time.Minute)
 	assert.Equal(t, "1 waiting, 1 imported", p.lanes[0].text())
-	assert.Equal(t, "1 at KSeF, 2 rejected", p.lanes[1].text())
+	assert.Equal(t, "1 at KSeF, 1 rejected", p.lanes[1].text())
 	assert.Equal(t, []string{"1 received invoice waits in KSeF for the next poll", "KSeF checks FS/1"}, p.now)
 	assert.False(t, p.over)
 	assert.True(t, newProgress(allItems, allItems.judgeAll(goodEvidence()), nil, 0).over)
@@ -39,7 +39,6 @@ func TestEvents_tellEachEndOnce(t *testing.T) {
 		"received  FV/2: imported with a note, Teamogy document 2, supplier unknown: see its note",
 		"sent      FS/1: accepted, KSeF number N7",
 		"sent      FS/2: rejected as expected: KSeF (440): duplicate invoice",
-		"sent      FS/3: rejected as expected: KSeF takes an attachment only in a batch session.",
 	}, lines)
 	assert.Empty(t, events(allItems, after, after))
 }
