@@ -26,7 +26,7 @@ const (
 	// downloadTries is how often the same part of a package is downloaded, and
 	// mostLinks how often its links are renewed because they have ended.
 	downloadTries = 3
-	mostLinks = 10
+	mostLinks     = 10
 	// archiveWriters is how many of a package's invoices are written into the archive
 	// at once.
 	archiveWriters = 8

@@ -41,7 +41,8 @@ func startingImports(t *testing.T, in flow.StartImportsInput, count int) *import
 
 // call begins another call.
 func (i *importing) call(s *Starts, in flow.StartImportsInput) {
-	i.importStarts = &importStarts{Starts: s, in: in, scale: 1, begun: s.Now(),
+	i.importStarts = &importStarts{
+		Starts: s, in: in, scale: 1, begun: s.Now(),
 		running: func(context.Context, string) (int, error) { return len(i.running), nil },
 		begin: func(_ context.Context, _ flow.StartImportsInput, m *foundInvoice) (bool, error) {
 			i.mu.Lock()
@@ -96,7 +97,7 @@ func TestStartImports_keepsToTheBoundOfImportsUnderWay(t *testing.T) {
 	i := startingImports(t, flow.StartImportsInput{Packed: true, Most: 1}, mostImports+40)
 	ends := 0
 	wait := i.wait
-	i.Starts.wait = func(ctx context.Context, d time.Duration) error {
+	i.wait = func(ctx context.Context, d time.Duration) error {
 		for n := range i.running {
 			if ends++; ends > 25 {
 				break
@@ -120,7 +121,7 @@ func TestStartImports_returnsAfterSomeMinutesWithWhatIsDone(t *testing.T) {
 	begin := i.begin
 	i.begin = func(ctx context.Context, in flow.StartImportsInput, m *foundInvoice) (bool, error) {
 		i.mu.Lock()
-		_ = i.Starts.wait(ctx, 10*time.Second)
+		_ = i.wait(ctx, 10*time.Second)
 		i.mu.Unlock()
 		return begin(ctx, in, m)
 	}

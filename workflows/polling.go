@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"hash/fnv"
 	"strings"
 	"time"
 
@@ -56,17 +57,15 @@ func needsReason(reason string) error {
 	return nil
 }
 
-// wait waits for the next cycle: the interval with a jitter of its own, or an
-// update. While paused there is no timer.
+// wait waits for the next cycle: the workflow's next turn in the interval, or
+// an update. While paused there is no timer.
 func (p *poller) wait(ctx workflow.Context, interval time.Duration, summary string) error {
 	if p.paused != "" {
 		p.doing = "paused: " + p.paused
 		p.nextPoll = time.Time{}
 		return workflow.Await(ctx, func() bool { return p.paused == "" || p.pollNow })
 	}
-	pause := flow.Scaled(interval, p.timeScale)
-	pause += jitter(ctx, pause/20)
-	p.nextPoll = workflow.Now(ctx).Add(pause)
+	p.nextPoll = nextTurn(workflow.GetInfo(ctx).WorkflowExecution.ID, workflow.Now(ctx), flow.Scaled(interval, p.timeScale))
 	return p.waitOut(ctx, summary)
 }
 
@@ -94,16 +93,23 @@ func (p *poller) carriedOver() time.Time {
 	return p.nextPoll
 }
 
-// jitter spreads connections that were started together. It is the same in a
-// replay.
-func jitter(ctx workflow.Context, most time.Duration) time.Duration {
-	if most <= 0 {
-		return 0
+// nextTurn is when a workflow polls next. Each has a moment of its own in the
+// interval, by its ID: so hundreds of connections that were started together, or
+// that all waited for the same outage to end, are spread evenly after one poll.
+// The first pause is therefore a quarter to five quarters of the interval; then
+// it is the interval.
+func nextTurn(id string, now time.Time, interval time.Duration) time.Time {
+	if interval <= 0 {
+		return now
 	}
-	// The workflow's time in microseconds is spread evenly enough and needs no
-	// side effect.
-	share := float64(workflow.Now(ctx).UnixMicro()%1000) / 1000
-	return time.Duration(float64(most) * share)
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(id)) // a hash does not fail
+	own := time.Duration(h.Sum64() % uint64(interval))
+	pause := own - time.Duration(now.UnixNano()%int64(interval))
+	for pause < interval/4 {
+		pause += interval
+	}
+	return now.Add(pause)
 }
 
 // rest waits for a pace: nothing but time ends it.

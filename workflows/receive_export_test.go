@@ -420,14 +420,15 @@ func TestReceiveInvoices_startsEachInvoiceOnceWhateverHappensToExports(t *testin
 		e.after(time.Duration(pausing)*time.Minute, func() { e.update(flow.UpdatePause, flow.Reason{Reason: "a test"}) })
 		e.after(time.Duration(pausing+30)*time.Minute, func() { e.update(flow.UpdateResume) })
 
-		in, now := receiveInput, start
+		in := receiveInput
 		var cursor time.Time
 		for {
 			e.ExecuteWorkflow(flow.ReceiveInvoices, in)
 			next, ok := continued[flow.ReceiveInput](e)
 			require.True(rt, ok, "%v", e.GetWorkflowError())
 			require.False(rt, next.State.Cursors["Subject2"].At.Before(cursor), "the cursor went back")
-			in, cursor, now = next, next.State.Cursors["Subject2"].At, e.Now()
+			now := e.Now()
+			in, cursor = next, next.State.Cursors["Subject2"].At
 			if now.After(ends) {
 				break
 			}

@@ -151,6 +151,7 @@ func (r *receiveInvoices) authenticate(ctx workflow.Context) error {
 	r.downloads.perMinute, r.downloads.perHour = reserved(preflight.Limits.DownloadsPerMinute), reserved(preflight.Limits.DownloadsPerHour)
 	r.queries.timeScale, r.downloads.timeScale = r.timeScale, r.timeScale
 	r.queries.notBefore = flow.BlockedUntil(preflight.Blocked, flow.GroupQueries)
+	r.exports.notBefore = flow.BlockedUntil(preflight.Blocked, flow.GroupExports)
 	r.downloads.notBefore = flow.BlockedUntil(preflight.Blocked, flow.GroupDownloads)
 	return nil
 }

@@ -75,6 +75,15 @@ func (a amounts) split(at decimal.Decimal) ([]amounts, bool) {
 	return []amounts{{a.from, &at}, {&above, a.to}}, true
 }
 
+// splitAt is split at an amount in digits.
+func (a amounts) splitAt(text string) ([]amounts, bool) {
+	at, err := decimal.NewFromString(text)
+	if err != nil {
+		return nil, false
+	}
+	return a.split(at)
+}
+
 func (a amounts) order(o flow.ExportOrder) flow.ExportOrder {
 	if a.from != nil {
 		o.GrossFrom = a.from.String()
@@ -103,11 +112,7 @@ func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at t
 			return false, false, err
 		}
 		if list.Truncated {
-			middle, err := decimal.NewFromString(list.Median)
-			if err != nil {
-				return false, false, nil
-			}
-			halves, can := part.split(middle)
+			halves, can := part.splitAt(list.Median)
 			if !can {
 				return false, false, nil
 			}

@@ -56,16 +56,16 @@ func TestReceiveInvoices_getsEachInvoiceOnceWhateverBecomesOfAnExport(t *testing
 	}
 }
 
-// stepKiller kills the crew's worker once at each of some requests, after they
+// betweenSteps kills the crew's worker once at each of some requests, after they
 // took effect and before their answer.
-type stepKiller struct {
+type betweenSteps struct {
 	mu     sync.Mutex
 	crew   *crew
 	points []func(*http.Request) bool
 	kills  int
 }
 
-func (k *stepKiller) strikes(r *http.Request) bool {
+func (k *betweenSteps) strikes(r *http.Request) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.crew == nil || k.crew.present() == nil {
@@ -81,7 +81,7 @@ func (k *stepKiller) strikes(r *http.Request) bool {
 	return false
 }
 
-func (k *stepKiller) wrap(next http.Handler) http.Handler {
+func (k *betweenSteps) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/_sim") || !k.strikes(r) {
 			next.ServeHTTP(w, r)
@@ -110,7 +110,7 @@ func nth(n int, method, part string) func(*http.Request) bool {
 // twice, and an order whose answer was lost is the only one that is repeated.
 func TestReceiveInvoices_losesNothingWhenTheWorkerIsKilledBetweenTheStepsOfAnExport(t *testing.T) {
 	binary := builtWorker(t)
-	k := &stepKiller{points: []func(*http.Request) bool{
+	k := &betweenSteps{points: []func(*http.Request) bool{
 		nth(1, http.MethodPost, "/invoices/exports"),
 		nth(1, http.MethodGet, "/invoices/exports/"),
 		nth(2, http.MethodGet, "/storage/"),
