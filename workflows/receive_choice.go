@@ -28,6 +28,15 @@ type supplies struct {
 	inHour     int  // exports within this hour
 	perHour    int  // exports an hour, less the reserve; 0: no limit
 	noPackages bool // export packages could not be had of late
+	oneByOne   int  // so many new invoices are few; 0: fewInvoices, as far as they may be downloaded now
+}
+
+// few is how many new invoices are downloaded one by one.
+func (s supplies) few() int {
+	if s.oneByOne > 0 {
+		return s.oneByOne
+	}
+	return min(fewInvoices, s.downloads)
 }
 
 // left says in words how many exports are left once the next one is ordered.
@@ -52,7 +61,7 @@ func choose(page flow.Found, s supplies, lookingBack bool) (way, string) {
 		return nothingNew, "nothing new"
 	case s.noPackages:
 		return oneByOne, count + " new invoices: one by one, because export packages cannot be had at present"
-	case !more && fresh <= min(fewInvoices, s.downloads):
+	case !more && fresh <= s.few():
 		return oneByOne, count + " new invoices: one by one"
 	case s.exports <= 0 && !more && fresh <= s.downloads:
 		return oneByOne, count + " new invoices: one by one, because the exports of this hour are used up"

@@ -17,6 +17,8 @@ func TestChoose_followsFromWhatIsNewAndWhatIsLeftOfTheQuota(t *testing.T) {
 	fewDownloads := plenty
 	fewDownloads.downloads = 2
 	unlimited := supplies{downloads: withoutLimit, exports: withoutLimit, inHour: withoutLimit}
+	told := plenty // ONE_BY_ONE
+	told.oneByOne = 25
 	page := func(count, known int, more bool) flow.Found {
 		return flow.Found{List: flow.ListRef{Count: count}, Known: known, HasMore: more}
 	}
@@ -32,6 +34,8 @@ func TestChoose_followsFromWhatIsNewAndWhatIsLeftOfTheQuota(t *testing.T) {
 		"one":                                    {page(1, 0, false), plenty, false, oneByOne, "1 new invoices: one by one"},
 		"ten":                                    {page(10, 0, false), plenty, false, oneByOne, "10 new invoices: one by one"},
 		"ten new among many known":               {page(200, 190, false), plenty, false, oneByOne, "10 new invoices: one by one"},
+		"25 where 25 are few":                    {page(25, 0, false), told, false, oneByOne, "25 new invoices: one by one"},
+		"26 where 25 are few":                    {page(26, 0, false), told, false, byPackage, "26 new invoices: an export package; 17 of 18 exports left this hour"},
 		"eleven":                                 {page(11, 0, false), plenty, false, byPackage, "11 new invoices: an export package; 17 of 18 exports left this hour"},
 		"more than may be downloaded now":        {page(3, 0, false), fewDownloads, false, byPackage, "3 new invoices: an export package; 17 of 18 exports left this hour"},
 		"more than a page":                       {page(250, 0, true), plenty, false, byPackage, "250 or more new invoices: an export package; 17 of 18 exports left this hour"},

@@ -40,7 +40,7 @@ func (r *receiveInvoices) supplies(ctx workflow.Context) supplies {
 	now := workflow.Now(ctx)
 	return supplies{
 		downloads: r.downloads.allowed(now), exports: r.exports.allowed(now), inHour: r.exports.allowedInHour(now), perHour: r.exports.perHour,
-		noPackages: now.Before(r.state.NoExports),
+		noPackages: now.Before(r.state.NoExports), oneByOne: r.settings.OneByOne,
 	}
 }
 

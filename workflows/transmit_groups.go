@@ -63,26 +63,34 @@ func (g group) mostPacked() int {
 }
 
 // online tells whether so many ready invoices of the group go through an online
-// session.
-func (g group) online(ready int) bool {
+// session, for which few are few.
+func (g group) online(ready, few int) bool {
 	switch {
 	case g.attachment:
 		return false
 	case g.tries > 0:
 		return min(ready, g.mostPacked()) <= mostApart
 	}
-	return ready <= mostOnline
+	return ready <= few
 }
 
 // most is how many invoices of the group one session takes.
-func (g group) most(online bool) int {
+func (g group) most(online bool, few int) int {
 	switch {
 	case online && g.tries > 0:
 		return mostApart
 	case online:
-		return mostOnline
+		return few
 	}
 	return g.mostPacked()
+}
+
+// fewOf is how many invoices go one by one: mostOnline, or ONE_BY_ONE.
+func fewOf(pace flow.Pace) int {
+	if pace.OneByOne > 0 {
+		return min(pace.OneByOne, mostInSession)
+	}
+	return mostOnline
 }
 
 // readyGroup is a group with invoices whose time has come.
@@ -166,15 +174,15 @@ func (q *queue) planGroup(now time.Time, pace flow.Pace, g readyGroup) (plannedS
 			apart = max(apart, spent[n-1].At.Add(max(flow.Scaled(betweenOpens, pace.TimeScale), time.Second)).Sub(now))
 		}
 	}
-	byBatch := max(apart, batches.waitFor(now, 1))
-	if !g.online(g.count) {
-		return plannedSession{g.group, true, g.most(false)}, byBatch
+	byBatch, few := max(apart, batches.waitFor(now, 1)), fewOf(pace)
+	if !g.online(g.count, few) {
+		return plannedSession{g.group, true, g.most(false, few)}, byBatch
 	}
-	most := min(g.most(true), g.count)
+	most := min(g.most(true, few), g.count)
 	one := max(apart, opens.waitFor(now, 1), sends.waitFor(now, 1))
-	if all := max(one, sends.waitFor(now, most)); all > apart && byBatch <= apart && g.tries == 0 {
+	if all := max(one, sends.waitFor(now, most)); all > apart && byBatch <= apart && g.tries == 0 && pace.OneByOne == 0 {
 		// The single sends are used up: a package needs none.
-		return plannedSession{g.group, true, g.most(false)}, byBatch
+		return plannedSession{g.group, true, g.most(false, few)}, byBatch
 	}
 	return plannedSession{g.group, false, min(most, max(1, sends.allowed(now.Add(one))))}, one
 }

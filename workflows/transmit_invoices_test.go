@@ -166,6 +166,19 @@ func TestTransmitInvoices_sendsOneSessionPerForm(t *testing.T) {
 	require.Equal(t, []int64{2}, documents(s.sessions[1]))
 }
 
+// Towards a simulator ONE_BY_ONE says how many are few.
+func TestTransmitInvoices_sendsOneByOneWhatItIsToldToBeFew(t *testing.T) {
+	for oneByOne, packed := range map[int]bool{0: true, 24: true, 25: false} {
+		s := newTransmitting(t)
+		s.pace.OneByOne = oneByOne
+		s.handOver(0, some(1, 25)...)
+		s.e.after(time.Hour, s.e.CancelWorkflow)
+		s.run()
+		require.Len(t, s.sessions[0], 25)
+		require.Equal(t, packed, s.inputs[0].Batch, oneByOne)
+	}
+}
+
 // Whatever comes: sessions open a minute apart at least, and what is sent in
 // them stays within the limits less their reserve.
 func TestTransmitInvoices_keepsThePace(t *testing.T) {
