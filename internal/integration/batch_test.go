@@ -52,16 +52,10 @@ func (b *bed) allowAttachments() {
 	b.control("POST", b.ksefURL+"/v2/testdata/attachment", map[string]any{"nip": b.nip}, nil)
 }
 
-// startSending starts the connection's SendInvoices.
-func (b *bed) startSending() {
-	b.Helper()
-	b.start(flow.SendInvoices, flow.SendID(b.connection), flow.SendInput{Connection: b.connection})
-}
-
 func TestBatch_sendsManyInvoicesInOnePackage(t *testing.T) {
 	b := newBed(t)
 	documents := b.readyInvoices("BATCH", 30)
-	b.startSending()
+	b.startSends()
 	b.sentOnce(documents)
 
 	require.Less(t, b.requests(b.ksefURL, "POST /sessions/online/{ref}/invoices"), 4, "they were sent one by one")

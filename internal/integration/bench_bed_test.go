@@ -73,8 +73,8 @@ func newLoad(t testing.TB, o loadOptions) *load {
 	return l
 }
 
-// mergingFields are those of a tenant of which it is known that PATCH merges
-// and that its list of sales invoices shows their XML whole.
+// mergingFields are those of a tenant of which it is known that PATCH merges,
+// and that its list shows the XML.
 func mergingFields() map[string]any { return map[string]any{"patchMode": "merge", "xmlInView": true} }
 
 // fillKSeF makes up n invoices that this company has received, from suppliers

@@ -64,12 +64,12 @@ func TestMany_aSingleInvoiceIsDoneWhileAnothersManyAreOpen(t *testing.T) {
 		number := fmt.Sprintf("MANY/%d", i)
 		b.seedReady(number, b.issued(number))
 	}
-	b.startSending()
+	b.startSends()
 	b.eventually("the many are under way", func() bool { return b.open(flow.SendInvoice) > many/2 })
 
 	document := other.seedReady("ONE/1", other.issued("ONE/1"))
 	received := other.seedKSeF(other.nip, xmlOf(samples.GenerateReceived(other.sampleOptions(), 1)[0].XML))
-	other.startSending()
+	other.startSends()
 	other.startReceiving()
 	other.eventually("the single ones are done", func() bool {
 		return other.document(document.ID).property("ksefNumber") != "" && len(other.received(received[0].KSeFNumber)) == 1
@@ -97,7 +97,7 @@ func TestMany_connectionsOfOneTaxpayerStayWithinItsQuota(t *testing.T) {
 			number := fmt.Sprintf("UNIT/%d/%d", i, n)
 			documents[c] = append(documents[c], c.seedReady(number, c.issued(number)))
 		}
-		c.startSending()
+		c.startSends()
 	}
 	for c, list := range documents {
 		for _, d := range list {

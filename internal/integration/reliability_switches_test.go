@@ -73,6 +73,9 @@ var told = map[string]string{
 	`viewDelaySeconds=30`:                                       `{"viewLagSeconds":40}`,
 	`newDelaySeconds=30`:                                        `{"viewLagSeconds":40}`,
 	`searchDelaySeconds=30`:                                     `{"viewLagSeconds":40}`,
+	`longTexts="cut"`:                                           `{"xmlInView":true,"patchMode":"merge"}`,
+	`longTexts="stripped"`:                                      `{"xmlInView":true,"patchMode":"merge"}`,
+	`longTexts="left-out"`:                                      `{"xmlInView":true,"patchMode":"merge"}`,
 }
 
 // closed are switches about a door that is shut: it is shut for a while with
@@ -137,7 +140,7 @@ var dangerous = []string{
 	"filterProperties", "patchReplaces", "nullProperties", "patchDepth", "saveAnswer", "entityAnswer", "duplicateInvoices",
 	"unknownProperties", "numberProperties", "viewDelaySeconds", "newDelaySeconds", "changeDelaySeconds", "searchDelaySeconds",
 	"pageLimit", "sortOrder", "requestsPerMinute", "quotaStatus", "quotaRetryAfter", "quotaCountsRefused", "tooLargeStatus", "acceptedLocked",
-	"documentVersion", "registration", "answerLimitBytes",
+	"documentVersion", "registration", "answerLimitBytes", "filterAlternatives", "longTexts",
 }
 
 // together is how many positions share an experiment.
