@@ -17,9 +17,12 @@ import (
 )
 
 const (
-	// mostImports bounds a connection's running ImportInvoice workflows; the rest of
-	// a manifest waits in the archive. Teamogy takes them one by one anyway.
-	mostImports = 500
+	// mostImports and fewestImports bound how many of a connection's ImportInvoice
+	// workflows are under way at once; in between it is what Teamogy takes in two
+	// minutes. More would only wait, and ask for their turn again and again. The
+	// rest of a manifest waits in the archive.
+	fewestImports = 50
+	mostImports   = 500
 	// startsAtOnce is how many of a list are looked at, and started, side by side.
 	startsAtOnce = 8
 	// longestStarting is how long one call of StartImports goes on, and
@@ -36,7 +39,7 @@ const (
 // document yet, from a position on. It counts every one that still has to
 // download its XML, also one that an earlier attempt has started, and stops at
 // in.Most of them; those of a package (in.Packed) have theirs already. At most
-// mostImports of a connection are under way at once. One that cannot be started
+// two minutes' requests to Teamogy (50 to 500) of a connection are under way at once. One that cannot be started
 // is counted and does not hold the others up, nor, if there are only such, what
 // comes after this list.
 func (s *Starts) StartImports(ctx context.Context, in flow.StartImportsInput) (out flow.StartImportsResult, err error) {
@@ -49,6 +52,9 @@ func (s *Starts) StartImports(ctx context.Context, in flow.StartImportsInput) (o
 		found = found[:min(len(found), in.From+in.Page)]
 	}
 	w := &importStarts{Starts: s, in: in, scale: s.scaleOf(ctx, in.Connection), begun: s.Now(), running: s.importsRunning, begin: s.startImport}
+	if c, err := s.Connections.Settings(ctx, in.Connection); err == nil && c != nil {
+		w.perMinute = c.TeamogyRequestsPerMinute
+	}
 	w.out.Next = in.From
 	if err := w.all(ctx, found); err != nil {
 		return out, err
@@ -65,12 +71,13 @@ func (s *Starts) StartImports(ctx context.Context, in flow.StartImportsInput) (o
 // importStarts is one call of StartImports.
 type importStarts struct {
 	*Starts
-	in    flow.StartImportsInput
-	out   flow.StartImportsResult
-	scale float64
-	begun time.Time
-	room  int   // how many more may be under way, as far as is known
-	last  error // the last failure that concerned one invoice
+	in        flow.StartImportsInput
+	out       flow.StartImportsResult
+	scale     float64
+	begun     time.Time
+	perMinute int   // Teamogy's requests; 0: not known
+	room      int   // how many more may be under way, as far as is known
+	last      error // the last failure that concerned one invoice
 
 	running func(ctx context.Context, connection string) (int, error)
 	begin   func(context.Context, flow.StartImportsInput, *foundInvoice) (bool, error) // tells whether it is new
@@ -217,16 +224,27 @@ func (w *importStarts) waitForRoom(ctx context.Context) (bool, error) {
 // count learns how much room there is.
 func (w *importStarts) count(ctx context.Context) error {
 	running, err := w.running(ctx, w.in.Connection)
-	w.room = max(0, mostImports-running)
+	w.room = max(0, importsUnderWay(w.perMinute)-running)
 	return err
 }
 
+// importsUnderWay is how many imports may be under way where Teamogy takes so
+// many requests a minute; 0 means that this is not known.
+func importsUnderWay(perMinute int) int {
+	if perMinute <= 0 {
+		return mostImports
+	}
+	return min(mostImports, max(fewestImports, 2*perMinute))
+}
+
 // importsRunning asks Temporal how many imports of a connection are under way.
-// What was started just now it may not count yet, so the bound is not exact.
+// Those that wait for a person's answer (Resolve) are not: they must hold up
+// nobody. What was started just now may not be counted yet, so the bound is not
+// exact.
 func (s *Starts) importsRunning(ctx context.Context, connection string) (int, error) {
 	count, err := activity.GetClient(ctx).CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-		Query: fmt.Sprintf("WorkflowType='%s' AND ExecutionStatus='Running' AND %s='%s'",
-			flow.ImportInvoice, flow.AttributeConnection.GetName(), connection),
+		Query: fmt.Sprintf("WorkflowType='%s' AND ExecutionStatus='Running' AND %s='%s' AND %s='%s'",
+			flow.ImportInvoice, flow.AttributeConnection.GetName(), connection, flow.AttributeState.GetName(), flow.StateImporting),
 	})
 	if err != nil {
 		return 0, fmt.Errorf("count the imports under way: %w", err)

@@ -116,6 +116,17 @@ func TestStartImports_keepsToTheBoundOfImportsUnderWay(t *testing.T) {
 	require.Equal(t, flow.StartImportsResult{Next: mostImports + 40, Started: 15}, i.out)
 }
 
+// More than Teamogy takes in two minutes would only wait for their turn.
+func TestStartImports_boundsWhatIsUnderWayByTeamogysQuota(t *testing.T) {
+	for perMinute, want := range map[int]int{0: mostImports, 1: fewestImports, 60: 120, 1000: mostImports} {
+		require.Equal(t, want, importsUnderWay(perMinute), perMinute)
+	}
+	i := startingImports(t, flow.StartImportsInput{Packed: true, Most: 1}, 200)
+	i.perMinute = 60
+	require.NoError(t, i.all(t.Context(), i.found))
+	require.Equal(t, flow.StartImportsResult{Next: 120, Started: 120, Full: true}, i.out)
+}
+
 func TestStartImports_returnsAfterSomeMinutesWithWhatIsDone(t *testing.T) {
 	i := startingImports(t, flow.StartImportsInput{Packed: true, Most: 1}, 100)
 	begin := i.begin
