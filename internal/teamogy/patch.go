@@ -68,6 +68,7 @@ func (c *Client) PatchSalesInvoice(ctx context.Context, documentID int64, patch 
 	ctx = orPriority(ctx, High)
 	operation := fmt.Sprintf("write KSeF's answer to document %d", documentID)
 	if patch.First == nil || patch.KSeFNumber == "" || c.fields.PatchMode != PatchMerge {
+		patch.First = nil // the safe way may be gone again and again
 		_, err := c.patchSafely(ctx, operation, documentID, patch)
 		return err
 	}

@@ -1,6 +1,7 @@
 package teamogy
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -317,4 +318,17 @@ func TestMatches_comparesByMeaning(t *testing.T) {
 	assert.True(t, short.matches(encode(long[:250]+"...")))
 	assert.False(t, short.matches(encode("")))
 	assert.False(t, short.matches(encode("other")))
+}
+
+// Only writing in one request needs to know whether it is the first: the safe way reads the document, and is gone again
+// after an answer that was lost.
+func TestPatch_theSafeWayDoesNotAskWhetherItIsTheFirst(t *testing.T) {
+	f := newTenant(t)
+	c := f.client()
+	patch := accepted
+	patch.First = &FirstWrite{
+		Due:   func(context.Context) (bool, error) { t.Error("asked"); return true, nil },
+		Begin: func(context.Context) error { t.Error("begun"); return nil },
+	}
+	require.NoError(t, c.PatchSalesInvoice(background(), issued(f), patch))
 }
