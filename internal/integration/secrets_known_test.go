@@ -150,13 +150,13 @@ func (b *bed) secrets(tap *tapped, histories []found) []secret {
 	for _, key := range keys {
 		secrets = append(secrets, secret{kindAES, "", key.Key[:]})
 	}
-	// They are the right keys: each invoice that went over the wire opens with
-	// one of them.
+	// They are the right keys: each invoice and each package that went over the wire
+	// opens with one of them.
 	require.NotEmpty(b, tap.uploads)
 	for _, upload := range tap.uploads {
 		require.True(b, slices.ContainsFunc(keys, func(k ksef.SymmetricKey) bool {
 			plain, err := ksef.Decrypt(k, upload)
-			return err == nil && bytes.Contains(plain, []byte("<Faktura"))
+			return err == nil && (bytes.Contains(plain, []byte("<Faktura")) || bytes.HasPrefix(plain, []byte("PK")))
 		}), "an invoice was sent under a key that the salts in history do not give")
 	}
 	requireEachKind(b, secrets)

@@ -31,13 +31,13 @@ func (c *tapped) wrap(next http.Handler) http.Handler {
 		if strings.HasPrefix(r.URL.Path, "/storage/") && c.brokenStorage(w, r) || c.echo(w, r) {
 			return
 		}
-		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/invoices") {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/invoices") || r.Method == http.MethodPut {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
 				panic(http.ErrAbortHandler)
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
-			c.upload(body)
+			c.upload(r.Method, body)
 		}
 		heard := &hearing{ResponseWriter: w}
 		defer func() { c.answer(heard.body.Bytes()) }()
@@ -81,9 +81,16 @@ func (c *tapped) echo(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-func (c *tapped) upload(body []byte) {
+// upload keeps an encrypted invoice, or a part of an encrypted package.
+func (c *tapped) upload(method string, body []byte) {
 	var sent struct {
 		Content []byte `json:"encryptedInvoiceContent"`
+	}
+	if method == http.MethodPut {
+		c.mu.Lock()
+		c.uploads = append(c.uploads, body)
+		c.mu.Unlock()
+		return
 	}
 	if json.Unmarshal(body, &sent) == nil && len(sent.Content) > 0 {
 		c.mu.Lock()
@@ -106,7 +113,7 @@ func (c *tapped) answer(body []byte) {
 			if t, is := value.(map[string]any); is {
 				c.secrets[kind] = append(c.secrets[kind], t["token"].(string))
 			}
-		case "upoDownloadUrl", "downloadUrl":
+		case "upoDownloadUrl", "downloadUrl", "url":
 			if link, is := value.(string); is {
 				c.secrets[kindLink] = append(c.secrets[kindLink], link)
 			}

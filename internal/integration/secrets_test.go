@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +95,10 @@ func (b *bed) awaitFailure(id, errorType string) []found {
 	return b.described(id)
 }
 
+// linkMayStand is the one place where a secret is kept: the record that an
+// invoice is accepted has KSeF's link to its confirmation.
+var linkMayStand = regexp.MustCompile(`^archive: records/[^/]+/sent/[0-9]+/accepted--[^/]+$`)
+
 // No secret is in any history, log, answer or file of the archive after a run
 // with everything in it: invoices received, sent and rejected, answers lost,
 // and set-ups that were wrong for a while.
@@ -140,7 +145,7 @@ func TestSecrets_areInNoHistoryLogOrArchive(t *testing.T) {
 	seen := map[hit]bool{}
 	for _, text := range texts {
 		for _, h := range s.in(text.place, text.text) {
-			if seen[h] {
+			if seen[h] || h.kind == kindLink && linkMayStand.MatchString(h.place) {
 				continue
 			}
 			seen[h] = true
