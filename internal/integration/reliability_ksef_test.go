@@ -38,7 +38,7 @@ var ksefOperations = map[direction]map[string]occasions{
 		"POST /sessions/online/{ref}/close":         seldom,
 		"GET /sessions/{ref}":                       seldom,
 		"GET /sessions/{ref}/invoices":              seldom,
-		"GET /sessions/{ref}/invoices/{invoiceRef}": eachInvoice,
+		"GET /sessions/{ref}/invoices/{invoiceRef}": seldom, // only where the link to a confirmation has failed
 		"GET /storage/{file}":                       eachInvoice,
 	},
 }
