@@ -189,7 +189,7 @@ func (s *Session) settleOther(ctx context.Context, connection string, item flow.
 	if err != nil {
 		return false, err
 	}
-	end, err := s.collect(ctx, seen.client, connection, earlier, other.Session, list[other.SHA256], status)
+	end, err := s.collect(ctx, seen, connection, earlier, other.Session, list[other.SHA256], status)
 	return end != endOpen, err
 }
 

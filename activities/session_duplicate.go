@@ -15,8 +15,8 @@ import (
 // we have ever submitted for this document are our own earlier success, also
 // if Teamogy has rendered the XML anew since. Anything else is somebody
 // else's, whatever it says: its number is named and never taken over.
-func (s *Session) resolveDuplicate(ctx context.Context, client KSeFClient, connection string, item flow.HandOver, reference string, status *ksef.InvoiceStatus, fact sessionFact) (collectEnd, error) {
-	original, err := s.originalOnce(ctx, client, connection, status)
+func (s *Session) resolveDuplicate(ctx context.Context, seen *sessionLists, connection string, item flow.HandOver, reference string, status *ksef.InvoiceStatus, fact sessionFact) (collectEnd, error) {
+	original, err := s.originalOnce(ctx, seen, connection, status)
 	if err != nil {
 		return endOpen, err
 	}
@@ -25,7 +25,7 @@ func (s *Session) resolveDuplicate(ctx context.Context, client KSeFClient, conne
 		return endOpen, archiving("read the record", err)
 	}
 	if original.sha256 != item.SHA256 && !slices.Contains(record.hashes(), original.sha256) {
-		fact.Type, fact.Text = flow.ErrNumberTaken, s.numberTaken(ctx, client, item, status, original)
+		fact.Type, fact.Text = flow.ErrNumberTaken, s.numberTaken(ctx, seen.client, item, status, original)
 		return endDecided, s.noteEnd(ctx, connection, item, reference, factRejected, fact)
 	}
 	accepted := flow.Transmitted{
@@ -83,14 +83,14 @@ type originalInvoice struct {
 // originalOnce is original, which is not asked again too soon about one that is
 // not visible: each look costs metadata queries and downloads that receiving
 // lives on.
-func (s *Session) originalOnce(ctx context.Context, client KSeFClient, connection string, status *ksef.InvoiceStatus) (originalInvoice, error) {
+func (s *Session) originalOnce(ctx context.Context, seen *sessionLists, connection string, status *ksef.InvoiceStatus) (originalInvoice, error) {
 	key := "original " + connection + " " + status.OriginalKSeFNumber
 	if wait := s.vain.wait(key, s.Now()); wait > 0 {
 		p := notListedYet(status)
 		p.After = wait
 		return originalInvoice{}, p
 	}
-	original, err := s.original(ctx, client, status)
+	original, err := s.original(ctx, seen, status)
 	if err != nil && classify(err).Type == flow.ErrKSeFNotYet {
 		p := notListedYet(status)
 		p.After = s.vain.vain(key, s.Now(), s.scaleOf(ctx, connection))
@@ -114,7 +114,7 @@ func notListedYet(status *ksef.InvoiceStatus) *problem {
 // the metadata as the seller sees them, else from its own bytes. A session
 // that is not ours, or not the right one, as KSeF is known to name, is passed
 // over, and so is a hash that cannot be read: it would look like other content.
-func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.InvoiceStatus) (originalInvoice, error) {
+func (s *Session) original(ctx context.Context, seen *sessionLists, status *ksef.InvoiceStatus) (originalInvoice, error) {
 	number, err := ksef.ParseNumber(status.OriginalKSeFNumber)
 	if status.OriginalKSeFNumber == "" {
 		return originalInvoice{}, notListedYet(status)
@@ -123,17 +123,17 @@ func (s *Session) original(ctx context.Context, client KSeFClient, status *ksef.
 		return originalInvoice{}, fmt.Errorf("the original of a duplicate: %w", err)
 	}
 	if status.OriginalSessionReference != "" {
-		list, err := client.SessionInvoices(ctx, status.OriginalSessionReference)
-		if err != nil && !notOurs(err) {
+		list, err := seen.shown(ctx, status.OriginalSessionReference)
+		if err != nil {
 			return originalInvoice{}, err
 		}
-		for _, o := range list {
-			if sha256 := hexHash(o.InvoiceHash); sha256 != "" && o.KSeFNumber == status.OriginalKSeFNumber {
+		for sha256, o := range list {
+			if o.KSeFNumber == status.OriginalKSeFNumber {
 				return originalInvoice{sha256: sha256, acquired: o.AcquisitionDate, mode: o.InvoicingMode, reference: o.Reference, upo: o.UPODownloadURL}, nil
 			}
 		}
 	}
-	from := number.AcceptedOn().AddDate(0, 0, -1)
+	client, from := seen.client, number.AcceptedOn().AddDate(0, 0, -1)
 	page, err := client.QueryMetadata(ksef.Spare(ctx), ksef.MetadataQuery{
 		SubjectType: ksef.SubjectSeller, DateType: ksef.DatePermanentStorage, From: from, To: from.AddDate(0, 0, 90),
 		KSeFNumber: status.OriginalKSeFNumber, PageSize: 10,

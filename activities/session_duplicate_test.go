@@ -91,6 +91,46 @@ func TestResolveDuplicate_adoptsWhatWeSentBeforeItWasRenderedAnew(t *testing.T) 
 	}
 }
 
+// A package of which everything is a duplicate costs one look into the session
+// of the originals, not one for each: those have a quota of 200 an hour, which
+// the results of all other sessions come out of.
+func TestResolveDuplicate_asksOnceForTheOriginalsOfAPackage(t *testing.T) {
+	for name, refusal := range map[string]error{
+		"ours": nil, "somebody else's": &ksef.Error{Kind: ksef.KindForbidden, ReasonCode: "insufficient-resource-access"},
+		"refused": ofKSeF(ksef.KindRejected),
+	} {
+		t.Run(name, func(t *testing.T) {
+			contents := []string{renderedAt(8, "one"), renderedAt(8, "two"), renderedAt(8, "three")}
+			client := &fakeKSeF{lists: map[string][]ksef.InvoiceStatus{}, listErr: map[string]error{"first": refusal}, status: map[string]ksef.SessionStatus{"s": {Code: 445}}}
+			b := testBase(t, client)
+			s := &Session{b}
+			plan, items := sent(t, b, contents...)
+			for n, xml := range contents {
+				require.NoError(t, s.noteSubmitted(t.Context(), "acme", items[n].HandOver, "s", true))
+				duplicate, original := duplicateOf(xml, "first"), listed(xml, 200)
+				number := []string{originalNumber, "5265877635-20250626-010080DD2B5E-26", "5265877635-20250916-0200A0D6723E-C2"}[n]
+				duplicate.OriginalKSeFNumber, original.KSeFNumber = number, number
+				client.lists["s"] = append(client.lists["s"], duplicate)
+				if refusal == nil {
+					client.lists["first"] = append(client.lists["first"], original)
+				}
+			}
+			client.metadata = func(q ksef.MetadataQuery) (ksef.MetadataPage, error) {
+				for n, d := range client.lists["s"] {
+					if d.OriginalKSeFNumber == q.KSeFNumber {
+						return ksef.MetadataPage{Invoices: []ksef.Metadata{{KSeFNumber: q.KSeFNumber, InvoiceHash: base64Hash(contents[n])}}}, nil
+					}
+				}
+				return ksef.MetadataPage{}, nil
+			}
+			out, err := ran(t, s.CollectResults, flow.AwaitInput{Connection: "acme", Reference: "s", Plan: plan, Open: []int{0, 1, 2}, Batch: true})
+			require.NoError(t, err)
+			require.Equal(t, flow.Collected{Decided: []int{0, 1, 2}}, out)
+			require.Equal(t, 1, client.asked["first"])
+		})
+	}
+}
+
 // KSeF holds another content that we sent for the document: it is issued, and
 // was changed since.
 func TestResolveDuplicate_saysThatADocumentWasChangedAfterItWasIssued(t *testing.T) {

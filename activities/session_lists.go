@@ -74,6 +74,18 @@ func (l *sessionLists) list(ctx context.Context, session string) (sessionList, e
 	return l.lists[session], nil
 }
 
+// shown is list for a session that may be anybody's: one that is refused in a way
+// that will not pass is an empty one, and not asked for again. A package's
+// duplicates mostly have their originals in one session.
+func (l *sessionLists) shown(ctx context.Context, session string) (sessionList, error) {
+	list, err := l.list(ctx, session)
+	if notOurs(err) {
+		list, err = sessionList{}, nil
+		l.lists[session] = list
+	}
+	return list, err
+}
+
 // look seeks an invoice by its hash in a session's list, several times with
 // growing pauses. It is nil when KSeF does not list it.
 func (l *sessionLists) look(ctx context.Context, session, sha256 string) (*ksef.InvoiceStatus, error) {

@@ -214,7 +214,7 @@ func (s *Session) collectListed(ctx context.Context, seen *sessionLists, connect
 	} else {
 		seen.mu.Unlock()
 	}
-	return s.collect(ctx, seen.client, connection, item, reference, status, session)
+	return s.collect(ctx, seen, connection, item, reference, status, session)
 }
 
 // sessionKeyUnreadable is the status of a session whose AES key KSeF could
@@ -229,8 +229,9 @@ const (
 	endAgain
 )
 
-// collect looks at one invoice of a session and records its end.
-func (s *Session) collect(ctx context.Context, client KSeFClient, connection string, item flow.HandOver, reference string, status *ksef.InvoiceStatus, session ksef.SessionStatus) (collectEnd, error) {
+// collect looks at one invoice of a session and records its end. Of a duplicate
+// the caller holds seen.mu.
+func (s *Session) collect(ctx context.Context, seen *sessionLists, connection string, item flow.HandOver, reference string, status *ksef.InvoiceStatus, session ksef.SessionStatus) (collectEnd, error) {
 	if status == nil { // it is not in the session's list
 		if session.Code < ksef.StatusDone {
 			return endOpen, nil
@@ -251,10 +252,10 @@ func (s *Session) collect(ctx context.Context, client KSeFClient, connection str
 			SessionReference: reference, InvoiceReference: status.Reference,
 		}, status.UPODownloadURL)
 	case duplicate:
-		return s.resolveDuplicate(ctx, client, connection, item, reference, status, fact)
+		return s.resolveDuplicate(ctx, seen, connection, item, reference, status, fact)
 	case notProcessed:
 		if status.Code == 435 || status.Code == 405 {
-			client.ForgetPublicKeys() // perhaps they have changed
+			seen.client.ForgetPublicKeys() // perhaps they have changed
 		}
 		return endAgain, s.noteEnd(ctx, connection, item, reference, factNotProcessed, fact)
 	case forbidden:

@@ -44,39 +44,45 @@ func (r *receiveInvoices) supplies(ctx workflow.Context) supplies {
 	}
 }
 
+// exported is what came of an order for an export package.
+type exported struct {
+	flow.CollectedList
+	got    bool // false: KSeF does not make one, or none that can be used
+	notYet bool // got nothing, because KSeF's high-water mark is not up to the window
+}
+
 // export brings the invoices of a window by an export package, or only their
-// list. It is not got when KSeF does not make one, or none that can be used: then
-// they have to be brought one by one.
-func (r *receiveInvoices) export(ctx workflow.Context, order flow.ExportOrder) (list flow.CollectedList, got bool, err error) {
+// list. If that is not got they have to be brought one by one.
+func (r *receiveInvoices) export(ctx workflow.Context, order flow.ExportOrder) (exported, error) {
 	failed, stuck := 0, 0
 	for failed < exportTries && stuck < stuckTries {
 		if err := rest(ctx, r.exports.waitFor(workflow.Now(ctx), 1), "KSeF's quota of exports"); err != nil {
-			return list, false, err
+			return exported{}, err
 		}
 		r.doing = "ordering an export package since " + order.From.Format(time.RFC3339)
 		r.exports.spend(workflow.Now(ctx), 1)
 		ordered, err := run(ctx, oneCall, "Order an export as "+role(order.Subject)+" since "+order.From.Format(time.RFC3339), ksef.OrderExport, order)
 		if err != nil {
-			return list, false, err
+			return exported{}, err
 		}
 		r.exports.spend(workflow.Now(ctx), ordered.Attempts-1)
 		if ordered.NothingNew {
-			return list, true, nil
+			return exported{got: true, notYet: true}, nil
 		}
 		if ordered.Busy {
 			r.giveUpExports(ctx, "ten exports run at KSeF already")
-			return list, false, nil
+			return exported{}, nil
 		}
 		collected, err := r.collect(ctx, order, ordered)
 		if err != nil {
-			return list, false, err
+			return exported{}, err
 		}
 		switch collected.Outcome {
 		case flow.ExportReady:
 			r.state.Totals.Packages++
-			return collected.Found, true, nil
+			return exported{CollectedList: collected.Found, got: true}, nil
 		case flow.ExportNothing:
-			return list, true, nil
+			return exported{got: true, notYet: true}, nil
 		case flow.ExportRunning:
 			stuck++
 		default:
@@ -86,7 +92,7 @@ func (r *receiveInvoices) export(ctx workflow.Context, order flow.ExportOrder) (
 		workflow.GetLogger(ctx).Warn("an export package could not be had", "reference", ordered.Reference, "outcome", collected.Outcome, "reason", collected.Reason)
 	}
 	r.giveUpExports(ctx, "several in a row could not be had")
-	return list, false, nil
+	return exported{}, nil
 }
 
 // giveUpExports goes on without export packages for a while.
@@ -117,11 +123,11 @@ func (r *receiveInvoices) collect(ctx workflow.Context, order flow.ExportOrder, 
 // among them by its list, and starts their imports.
 func (r *receiveInvoices) byPackage(ctx workflow.Context, subject string, w window, follows track, onlyList bool) (got brought, there bool, err error) {
 	order := flow.ExportOrder{Window: flow.Window{Connection: r.connection, Subject: subject, From: w.from, To: w.to}, OnlyMetadata: onlyList}
-	list, there, err := r.export(ctx, order)
-	if err != nil || !there {
+	ordered, err := r.export(ctx, order)
+	if err != nil || !ordered.got {
 		return got, false, err
 	}
-	got, err = r.startBrought(ctx, order, list, follows)
+	got, err = r.startBrought(ctx, order, ordered.CollectedList, follows)
 	return got, true, err
 }
 
@@ -140,10 +146,10 @@ func (r *receiveInvoices) startBrought(ctx workflow.Context, order flow.ExportOr
 		r.chosen(ctx, fmt.Sprintf("%d of the list's invoices are new: an export package; %s", list.List.Count, s.left()))
 		full := order
 		full.OnlyMetadata = false
-		if all, there, err := r.export(ctx, full); err != nil {
+		if all, err := r.export(ctx, full); err != nil {
 			return got, err
-		} else if there {
-			return r.startBrought(ctx, full, all, follows)
+		} else if all.got {
+			return r.startBrought(ctx, full, all.CollectedList, follows)
 		}
 	}
 	r.state.Totals.Found += list.List.Count

@@ -20,6 +20,7 @@ type storedInvoice struct {
 	at    time.Time // of storage
 	shown time.Time // from when on KSeF shows it
 	gross decimal.Decimal
+	as    string // the subject type that sees it; empty: all
 }
 
 // exportingKSeF is a KSeF with queries and export packages of its own sizes, and
@@ -95,7 +96,7 @@ func (k *exportingKSeF) within(w flow.Window, from, to string) (found []storedIn
 		end = w.To
 	}
 	for _, i := range k.invoices {
-		if i.shown.After(k.now()) || i.at.Before(w.From) || i.at.After(end) ||
+		if i.as != "" && i.as != w.Subject || i.shown.After(k.now()) || i.at.Before(w.From) || i.at.After(end) ||
 			from != "" && i.gross.LessThan(decimal.RequireFromString(from)) || to != "" && i.gross.GreaterThan(decimal.RequireFromString(to)) {
 			continue
 		}

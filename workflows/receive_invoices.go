@@ -52,15 +52,15 @@ type receiveInvoices struct {
 	exports    ledger
 	packages   bool // export packages are used: false in the runs of earlier code
 	preview    int
-	stuckAt    time.Time // where the present sweep met more of one date than KSeF shows; zero: nowhere
-	wholeAt    time.Time // the moment that was brought whole last, in several packages
+	stuckAt    time.Time            // where the present sweep met more of one date than KSeF shows; zero: nowhere
+	wholeAt    map[string]time.Time // by subject type, the moment that was brought whole last, in several packages
 }
 
 func newReceive(ctx workflow.Context, in flow.ReceiveInput) (*receiveInvoices, error) {
 	if err := checkConnection(flow.ReceiveInvoices, pollExample, in.Connection); err != nil {
 		return nil, err
 	}
-	r := &receiveInvoices{connection: in.Connection}
+	r := &receiveInvoices{connection: in.Connection, wholeAt: map[string]time.Time{}}
 	if in.State != nil {
 		r.state = *in.State
 	}
@@ -213,10 +213,11 @@ func (r *receiveInvoices) startFrom(ctx workflow.Context, subject string, list f
 // recheck queries the last days once more, once a day or as soon after as there
 // is a cycle: KSeF may show a record late, behind its high-water mark. Only what
 // has no record yet is started. One that a pause or a continue-as-new ends early
-// comes again.
+// comes again. While a package's imports wait to be started there is none: it
+// could put another package in the place of that one.
 func (r *receiveInvoices) recheck(ctx workflow.Context) error {
 	now := workflow.Now(ctx)
-	if r.settings.Receive != "on" {
+	if r.settings.Receive != "on" || r.state.Manifest != nil {
 		return nil
 	}
 	if r.state.LastRecheck.IsZero() {

@@ -23,18 +23,18 @@ func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, 
 		r.reportStuck(ctx, subject, w.from)
 		return false, false, nil
 	}
-	if follows != nothing && r.wholeAt.Equal(w.from) {
+	if follows != nothing && r.wholeAt[subject].Equal(w.from) {
 		return true, false, nil // the cursor stays before it for another reason
 	}
-	whole, paused, err := r.splitMoment(ctx, subject, w.from, follows == nothing)
-	if err != nil || paused {
+	whole, putOff, err := r.splitMoment(ctx, subject, w.from, follows == nothing)
+	if err != nil || putOff {
 		return false, true, err
 	}
 	if follows == nothing {
 		return whole, false, nil // a look back has no position
 	}
 	if whole {
-		r.wholeAt = w.from
+		r.wholeAt[subject] = w.from
 		return true, false, nil
 	}
 	r.reportStuck(ctx, subject, w.from)
@@ -97,8 +97,8 @@ func (a amounts) order(o flow.ExportOrder) flow.ExportOrder {
 // splitMoment brings the invoices of one moment by packages that are cut off
 // nowhere: the first is the moment itself, and one that is cut off is divided at
 // the amount in its middle. A look back asks for the lists alone. It tells
-// whether all are started.
-func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at time.Time, lookingBack bool) (whole, paused bool, err error) {
+// whether all are started, and whether it was put off to the next cycle.
+func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at time.Time, lookingBack bool) (whole, putOff bool, err error) {
 	open := []amounts{{}}
 	for n := 0; len(open) > 0; n++ {
 		if n >= mostSplits || r.supplies(ctx).noPackages {
@@ -107,19 +107,22 @@ func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at t
 		part := open[0]
 		r.chosen(ctx, fmt.Sprintf("more invoices of one moment, %s, than a query shows: export packages by amounts; %s", at.Format(time.RFC3339Nano), r.supplies(ctx).left()))
 		order := part.order(flow.ExportOrder{Window: flow.Window{Connection: r.connection, Subject: subject, From: at, To: at}, OnlyMetadata: lookingBack})
-		list, there, err := r.export(ctx, order)
-		if err != nil || !there {
+		brought, err := r.export(ctx, order)
+		if err != nil || !brought.got {
 			return false, false, err
 		}
-		if list.Truncated {
-			halves, can := part.splitAt(list.Median)
+		if brought.notYet {
+			return false, true, nil // although a query has shown it: the next cycle asks again
+		}
+		if brought.Truncated {
+			halves, can := part.splitAt(brought.Median)
 			if !can {
 				return false, false, nil
 			}
 			open = append(open[1:], halves...)
 			continue
 		}
-		got, err := r.startBrought(ctx, order, list, nothing)
+		got, err := r.startBrought(ctx, order, brought.CollectedList, nothing)
 		if err != nil || got.ends || r.paused != "" {
 			return false, true, err
 		}

@@ -2,11 +2,95 @@ package workflows
 
 import (
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"teamogy-ksef/internal/flow"
 )
+
+// seedMoment stores invoices of one moment whose amounts differ.
+func (k *exportingKSeF) seedMoment(n int, at time.Time, subject string) {
+	for i := range n {
+		k.invoices = append(k.invoices, storedInvoice{id: len(k.invoices) + 1, at: at, gross: decimal.New(int64(i), -2), as: subject})
+	}
+}
+
+// That a moment was brought whole for one subject type says nothing of what
+// another one sees of the same moment.
+func TestReceiveInvoices_bringsAMomentWholeForEachSubjectType(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	k := exporting(e, 20, 100)
+	k.preflight.Limits.QueriesPerHour, k.preflight.Limits.ExportsPerHour, k.preflight.Limits.ExportsPerMinute = 0, 0, 0
+	k.preflight.Settings.Subjects = []string{"Subject2", "Subject3"}
+	k.seedMoment(150, start.AddDate(0, 0, -9), "Subject2")
+	k.seedMoment(150, start.AddDate(0, 0, -9), "Subject3")
+	e.after(10*time.Minute, e.CancelWorkflow)
+	e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
+	k.allStarted(t)
+}
+
+// A package of which KSeF says that there is nothing yet brings nothing: the
+// cursor stays at the moment, and the next cycle tries again.
+func TestReceiveInvoices_doesNotTakeAMomentForWholeThatKSeFIsNotUpTo(t *testing.T) {
+	for name, refused := range map[string]bool{"refused": true, "answered when it was made": false} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnvironment(t, "acme/receive")
+			k := exporting(e, 20, 100)
+			k.preflight.Limits.QueriesPerHour, k.preflight.Limits.ExportsPerHour, k.preflight.Limits.ExportsPerMinute = 0, 0, 0
+			same := start.AddDate(0, 0, -9)
+			k.seedMoment(150, same, "")
+			notYet := func() bool {
+				o := k.orders[len(k.orders)-1]
+				return !o.To.IsZero() && e.Now().Before(start.Add(30*time.Minute))
+			}
+			if refused {
+				k.orderFault = func(int) (flow.OrderedExport, bool) {
+					return flow.OrderedExport{Attempts: 1, NothingNew: true}, notYet()
+				}
+			} else {
+				k.fault = func(int) string {
+					if notYet() {
+						return flow.ExportNothing
+					}
+					return ""
+				}
+			}
+			e.after(20*time.Minute, func() {
+				require.False(t, ask[flow.ReceiveStatus](e).Cursors["Subject2"].At.After(same))
+			})
+			e.after(3*time.Hour, e.CancelWorkflow)
+			e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
+			k.allStarted(t)
+		})
+	}
+}
+
+// While a pause keeps a package's imports from being started, the daily look
+// back does not order another package in its place.
+func TestReceiveInvoices_doesNotLookBackWhileAPackageWaits(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	k := exporting(e, 250, 10_000)
+	k.seed(2*importsPage+100, start.AddDate(0, 0, -1))
+	k.full = func(in flow.StartImportsInput) bool {
+		return in.From == importsPage && e.Now().Before(start.Add(20*time.Minute))
+	}
+	e.after(5*time.Minute, func() { e.update(flow.UpdatePause, flow.Reason{Reason: "a test"}) })
+	e.after(10*time.Minute, func() {
+		require.Len(t, k.orders, 1)
+		require.Equal(t, importsPage, ask[flow.ReceiveStatus](e).Manifest.Next)
+	})
+	e.after(30*time.Minute, func() { e.update(flow.UpdateResume) })
+	e.after(50*time.Minute, e.CancelWorkflow)
+	in := flow.ReceiveInput{Connection: "acme", State: &flow.ReceiveState{
+		Cursors: map[string]flow.Cursor{"Subject2": {At: start.AddDate(0, 0, -1).Add(-time.Hour)}}, LastRecheck: start.AddDate(0, 0, -3),
+	}}
+	k.seed(300, start.AddDate(0, 0, -2))
+	e.ExecuteWorkflow(flow.ReceiveInvoices, in)
+	k.allStarted(t)
+}
 
 // Dividing a range of amounts leaves no amount out, takes none twice, and ends.
 func TestSplit_leavesNoAmountOutAndTakesNoneTwice(t *testing.T) {

@@ -55,12 +55,14 @@ type Client struct {
 	http       *http.Client
 	beforePost func(context.Context) error
 	transfer   *http.Client // for packages: without a time-out of its own
-	now        func() time.Time
-	scale      float64
-	logger     *slog.Logger
-	pacer      *pacer
-	public     *pacer // of anonymous calls; nil: pacer
-	flight     singleflight.Group
+	// stallsAfter is how long nothing may move in such a transfer.
+	stallsAfter time.Duration
+	now         func() time.Time
+	scale       float64
+	logger      *slog.Logger
+	pacer       *pacer
+	public      *pacer // of anonymous calls; nil: pacer
+	flight      singleflight.Group
 
 	mu          sync.Mutex
 	credentials Credentials
@@ -107,7 +109,7 @@ func New(o Options) (*Client, error) {
 	c.http = newHTTPClient(o.HTTP)
 	transfer := *c.http
 	transfer.Timeout = 0 // a package may take long; contexts bound it
-	c.transfer = &transfer
+	c.transfer, c.stallsAfter = &transfer, longestStall
 	if c.pacer = newPacer(c.now, c.scale); o.Quota != nil {
 		c.pacer = o.Quota.pacer
 	}

@@ -31,15 +31,30 @@ func (c *Client) openLink(ctx context.Context, operation string, link SecretURL)
 	if err != nil {
 		return nil, err
 	}
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	t := c.transferring(ctx)
+	q, err := http.NewRequestWithContext(t.ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
+		t.end()
 		return nil, &Error{Operation: operation, Kind: KindRejected, Detail: "the link is not an https address"}
 	}
-	resp, err := c.storage(ctx, operation, q)
+	resp, err := c.storage(t, operation, q)
 	if err != nil {
+		t.end()
 		return nil, err
 	}
-	return resp.Body, nil
+	return &download{t.moving(resp.Body), resp.Body, t}, nil
+}
+
+// download is the body of an answer while it is read.
+type download struct {
+	io.Reader
+	body io.Closer
+	t    *transfer
+}
+
+func (d *download) Close() error {
+	d.t.end()
+	return d.body.Close()
 }
 
 // putLink uploads to a link with exactly the headers that KSeF names.
@@ -48,7 +63,9 @@ func (c *Client) putLink(ctx context.Context, operation string, method string, l
 	if err != nil {
 		return err
 	}
-	q, err := http.NewRequestWithContext(ctx, method, u.String(), io.NopCloser(body)) // the caller closes what is theirs
+	t := c.transferring(ctx)
+	defer t.end()
+	q, err := http.NewRequestWithContext(t.ctx, method, u.String(), io.NopCloser(t.moving(body))) // the caller closes what is theirs
 	if err != nil {
 		return &Error{Operation: operation, Kind: KindRejected, Detail: "the link is not an https address"}
 	}
@@ -60,7 +77,7 @@ func (c *Client) putLink(ctx context.Context, operation string, method string, l
 		}
 		q.Header.Set(name, header[name])
 	}
-	resp, err := c.storage(ctx, operation, q)
+	resp, err := c.storage(t, operation, q)
 	if err != nil {
 		return err
 	}
@@ -70,14 +87,14 @@ func (c *Client) putLink(ctx context.Context, operation string, method string, l
 
 // storage makes a request to the storage. A failed one is KindGone where the
 // link has ended (401, 403, 404, 410): a new one comes with each status answer.
-func (c *Client) storage(ctx context.Context, operation string, q *http.Request) (*http.Response, error) {
+func (c *Client) storage(t *transfer, operation string, q *http.Request) (*http.Response, error) {
 	q.Header.Set("User-Agent", "teamogy-ksef")
 	started := time.Now()
 	resp, err := c.transfer.Do(q)
 	if err != nil {
-		return nil, &Error{Operation: operation, Kind: KindNetwork, cause: withoutAddress(err)}
+		return nil, &Error{Operation: operation, Kind: KindNetwork, cause: t.reason(withoutAddress(err))}
 	}
-	c.logger.LogAttrs(ctx, slog.LevelDebug, "KSeF storage request",
+	c.logger.LogAttrs(t.ctx, slog.LevelDebug, "KSeF storage request",
 		slog.String("operation", operation), slog.Int("status", resp.StatusCode), slog.Duration("took", time.Since(started)))
 	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
 		return resp, nil
