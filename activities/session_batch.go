@@ -55,7 +55,7 @@ func (s *Session) SendBatch(ctx context.Context, in flow.SendBatchInput) (out fl
 	if err != nil && ctx.Err() == nil && !metGate(err) && leaveBehind(ctx, err) {
 		s.Logger.ErrorContext(ctx, "a package of invoices could not be sent; its invoices come again in other sessions",
 			"connection", in.Connection, "invoices", len(in.Send), "error", err)
-		return flow.SentBatch{Left: in.Send}, nil
+		return flow.SentBatch{Session: flow.Opened{Attempts: triesOf(ctx)}, Left: in.Send}, nil // each may have opened a session
 	}
 	return out, err
 }

@@ -162,7 +162,7 @@ func TestSendBatch_givesThePackageUpInTheEndSoThatItsInvoicesComeAgain(t *testin
 	require.Error(t, err)
 	out, err := (&Session{b}).SendBatch(attempt(t, outageTries), batchInput(plan))
 	require.NoError(t, err)
-	require.Equal(t, flow.SentBatch{Left: []int{0, 1}}, out)
+	require.Equal(t, flow.SentBatch{Session: flow.Opened{Attempts: outageTries}, Left: []int{0, 1}}, out)
 }
 
 // A dead worker's files: those of the same session at once, others when no

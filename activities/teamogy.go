@@ -226,7 +226,7 @@ func (t *Teamogy) FetchIssuedXML(ctx context.Context, in flow.SendInvoiceInput) 
 
 // shownFor is how long after Teamogy's list has shown a ready document, with its XML, that is taken for the document
 // itself. It is real time, as people's changes are.
-const shownFor = 5 * time.Minute
+const shownFor = time.Minute
 
 // issuedXML is the document's XML with the document itself: as Teamogy's list has shown it a moment ago, when it was
 // ready and had no KSeF number, or as it is.

@@ -185,8 +185,7 @@ func (r *receiveInvoices) startManifest(ctx workflow.Context) (all bool, err err
 			break
 		}
 		if stands {
-			r.doing = fmt.Sprintf("%d imports of a package wait until others are done", list.Count-m.Next)
-			if err := rest(ctx, flow.Scaled(time.Minute, r.timeScale), "Wait until imports are done"); err != nil {
+			if err := r.restUntilImportsAreDone(ctx, list.Count-m.Next); err != nil {
 				return false, err
 			}
 		}
@@ -197,18 +196,31 @@ func (r *receiveInvoices) startManifest(ctx workflow.Context) (all bool, err err
 			return false, errDue
 		}
 	}
-	if m.Apart < m.Found.Apart.Count {
-		started, err := r.startFrom(ctx, m.Window.Subject, m.Found.Apart, &m.Apart)
+	for m.Apart < m.Found.Apart.Count {
+		before, failed := m.Apart, r.state.Totals.Failed
+		_, err := r.startFrom(ctx, m.Window.Subject, m.Found.Apart, &m.Apart)
+		m.Failed = m.Failed || r.state.Totals.Failed > failed
 		if err != nil {
 			return false, err
 		}
-		if m.Apart < m.Found.Apart.Count {
+		if r.paused != "" && m.Apart < m.Found.Apart.Count {
 			return false, nil
 		}
-		m.Failed = m.Failed || !started
+		if m.Apart == before {
+			if err := r.restUntilImportsAreDone(ctx, m.Found.Apart.Count-m.Apart); err != nil {
+				return false, err
+			}
+		}
 	}
 	r.state.Manifest = nil
 	return !m.Failed, nil
+}
+
+// restUntilImportsAreDone waits a minute because as many imports are under way
+// as may be.
+func (r *receiveInvoices) restUntilImportsAreDone(ctx workflow.Context, left int) error {
+	r.doing = fmt.Sprintf("%d imports of a package wait until others are done", left)
+	return rest(ctx, flow.Scaled(time.Minute, r.timeScale), "Wait until imports are done")
 }
 
 // resume goes on with a manifest that an earlier run, or a pause, has left. The

@@ -61,7 +61,8 @@ func (r *receiveInvoices) sweep(ctx workflow.Context, subject string) error {
 		return err
 	}
 	toTheEnd, err := r.sweepAll(ctx, subject, theCursor)
-	if toTheEnd && r.stuckAt.IsZero() {
+	if stuck, there := r.state.Stuck[subject]; toTheEnd && r.stuckAt.IsZero() && (!there || r.cursor(subject).At.After(stuck)) {
+		// Not if an import in front of it could not be started: then nobody has looked.
 		delete(r.state.Stuck, subject)
 		delete(r.state.Behind, subject)
 	}
