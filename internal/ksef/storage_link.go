@@ -37,7 +37,7 @@ func (c *Client) openLink(ctx context.Context, operation string, link SecretURL)
 		t.end()
 		return nil, &Error{Operation: operation, Kind: KindRejected, Detail: "the link is not an https address"}
 	}
-	resp, err := c.storage(t, operation, q)
+	resp, err := c.storage(t, operation, q) //nolint:bodyclose // download.Close does
 	if err != nil {
 		t.end()
 		return nil, err
