@@ -119,7 +119,7 @@ func packageExperiments() []experiment {
 			arrange: inPackagesOnce("session-fails", closeBatch, 1, more{"status": status}),
 		})
 	}
-	for _, status := range []int{210, 415, 500} {
+	for _, status := range []int{415, 500} {
 		all = append(all, experiment{
 			name: "export-fails", variant: fmt.Sprint(status), direction: received,
 			arrange: inPackagesOnce("export-fails", orderExport, 1, more{"status": status}),

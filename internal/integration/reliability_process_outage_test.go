@@ -45,7 +45,7 @@ func ksefAway() experiment {
 			*o = outage{}
 			b.ksef.TimeScale, b.teamogy.TimeScale = outageScale, outageScale
 			b.settings["TIME_SCALE"] = fmt.Sprint(outageScale)
-			b.settings["RECEIVE_INTERVAL"], b.settings["SEND_INTERVAL"] = "1h", "1h"
+			b.settings["RECEIVE_INTERVAL"], b.settings["SEND_INTERVAL"] = "2h", "2h" // 50 connections ask every ten seconds
 			b.wrapKSeF = o.counted
 		},
 		arrange: o.addConnections,
