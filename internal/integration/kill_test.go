@@ -200,8 +200,8 @@ func (w testWriter) Write(p []byte) (int, error) {
 
 func TestDemo_endsRightWhenTheWorkerIsKilledAtFiveNamedPoints(t *testing.T) {
 	points := map[string]string{
-		"after a session was opened, before the answer":        "POST online",
-		"after an invoice was sent, before the answer":         "POST invoices",
+		"after an export was ordered, before the answer":       "POST exports",
+		"after a batch session was opened, before the answer":  "POST batch",
 		"after a session was closed, before the answer":        "POST close",
 		"after a document was created, before the answer":      "POST documents",
 		"after a KSeF number was written back, before it said": "PATCH documents",
