@@ -176,7 +176,11 @@ func (r *receiveInvoices) bring(ctx workflow.Context, subject string, w window, 
 		}
 		r.chosen(ctx, reason)
 		if how != oneByOne {
-			if got, there, err := r.byPackage(ctx, subject, w, follows, how == byList); err != nil || there {
+			got, there, err := r.byPackage(ctx, subject, w, follows, how == byList)
+			if there {
+				r.state.Totals.Found -= found.List.Count // the package has counted them
+			}
+			if err != nil || there {
 				return got, err
 			}
 		}
