@@ -20,7 +20,7 @@ type problem struct {
 	Text  string
 	After time.Duration // try again not before; 0: by the usual growing delay
 	cause error
-	gate  bool // a closed gate was met; After is exactly when to come again
+	gate  bool // the attempt does not count as a failed one (a closed gate was met); After is exactly when to come again
 }
 
 func (p *problem) Error() string { return p.Text }
@@ -93,8 +93,24 @@ func attemptOf(ctx context.Context) int {
 	return 1
 }
 
-// attemptCountKey is where a test says which attempt it is, outside an activity.
-type attemptCountKey struct{}
+// scheduledOf is when the workflow has asked for the activity, whichever attempt
+// this is; outside an activity it is now.
+func scheduledOf(ctx context.Context, now time.Time) time.Time {
+	if activity.IsActivity(ctx) {
+		return activity.GetInfo(ctx).ScheduledTime
+	}
+	if at, is := ctx.Value(scheduledKey{}).(time.Time); is {
+		return at
+	}
+	return now
+}
+
+// attemptCountKey and scheduledKey are where a test says which attempt it is and
+// when the activity was asked for, outside an activity.
+type (
+	attemptCountKey struct{}
+	scheduledKey    struct{}
+)
 
 const (
 	// clearTries is after how many attempts an invoice that cannot be looked

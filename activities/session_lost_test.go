@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
 
 	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/flow"
@@ -343,9 +344,20 @@ func awaiting(t *testing.T, client *fakeKSeF, long time.Duration, each func(b *b
 	in := flow.AwaitInput{Connection: "acme", Reference: "s", Plan: plan, Open: []int{0}}
 	for clock.now.Sub(someDay) < long {
 		in.WaitedSeconds = int64(clock.now.Sub(someDay) / time.Second)
-		out, err := ran(t, (&Session{b}).AwaitSession, in)
-		require.NoError(t, err)
-		require.Zero(t, out.Decided)
+		ctx := context.WithValue(t.Context(), scheduledKey{}, clock.now)
+		for attempt := 1; ; attempt++ {
+			out, err := (&Session{b}).AwaitSession(context.WithValue(ctx, attemptCountKey{}, attempt), in)
+			if err == nil {
+				require.Zero(t, out.Decided)
+				break
+			}
+			require.Equal(t, flow.ErrKSeFNotYet, typeOfFailure(t, err))
+			var failure *temporal.ApplicationError
+			require.ErrorAs(t, err, &failure)
+			require.Equal(t, temporal.ApplicationErrorCategoryBenign, failure.Category())
+			require.Greater(t, failure.NextRetryDelay(), heldPause)
+			clock.now = clock.now.Add(failure.NextRetryDelay())
+		}
 	}
 	return clock
 }
@@ -365,6 +377,22 @@ func TestAwaitSession_asksEverMoreRarelyAboutAnInvoiceThatIsStuck(t *testing.T) 
 	require.LessOrEqual(t, day-hour, 24*6)
 	require.LessOrEqual(t, fiveDays-day, 4*24+1)
 	require.Greater(t, fiveDays, day, "it is not asked any more")
+}
+
+// Hundreds of sessions on which KSeF does not decide for days leave the worker's
+// slots to others.
+func TestAwaitSession_givesItsSlotBackWhileASessionIsStuck(t *testing.T) {
+	client := &fakeKSeF{status: map[string]ksef.SessionStatus{"s": {Code: 170, InvoiceCount: 1}}}
+	var held time.Duration
+	awaiting(t, client, 24*time.Hour, func(b *base) {
+		pause := b.wait
+		b.wait = func(ctx context.Context, d time.Duration) error {
+			held += d
+			return pause(ctx, d)
+		}
+	})
+	require.Positive(t, held)
+	require.LessOrEqual(t, held, 2*time.Minute, "of a day")
 }
 
 func TestAwaitSession_closesNowAndThenWhatCouldNotBeClosed(t *testing.T) {

@@ -23,8 +23,12 @@ const (
 	laterLook   = 10 * time.Minute
 	dayWatch    = 24 * time.Hour
 	rarestLook  = time.Hour
-	// lookFor is how long one attempt of AwaitSession waits without news.
+	// lookFor is how long AwaitSession waits without news.
 	lookFor = time.Hour
+	// heldPause is the longest pause during which it keeps its slot: KSeF decides
+	// on most sessions before the pauses get longer, and on the others perhaps not
+	// for days, when hundreds of them would leave no slot to anything else.
+	heldPause = 30 * time.Second
 )
 
 // untilNextLook is the pause before KSeF is asked again about a session that
@@ -43,6 +47,10 @@ func untilNextLook(waited time.Duration) time.Duration {
 // or a session of theirs has ended. It returns within the hour, also without
 // news. It asks for the session's counters only, which have a quota of their
 // own. A session that could not be closed is closed here, now and then.
+//
+// Before a long pause it gives its slot back, by an error that says only when to
+// come again (KSeFNotYet): Temporal repeats the attempt then, which adds nothing
+// to history.
 func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flow.Awaited, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	client, c, err := s.Connections.KSeF(ctx, in.Connection)
@@ -55,13 +63,25 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 	}
 	undecided := bySession(plan, in)
 	seen := s.listsOf(client, c.TimeScale)
-	began := s.Now()
+	began := scheduledOf(ctx, s.Now())
 	before := time.Duration(in.WaitedSeconds) * time.Second
 	ends := began.Add(flow.Scaled(lookFor, c.TimeScale))
-	for now := began; now.Before(ends); now = s.Now() {
-		waited := flow.Unscaled(before+now.Sub(began), c.TimeScale)
-		if err := s.pause(ctx, min(flow.Scaled(untilNextLook(waited), c.TimeScale), ends.Sub(now))); err != nil {
-			return out, err
+	paused := attemptOf(ctx) > 1 // Temporal has waited
+	for now := s.Now(); paused || now.Before(ends); now = s.Now() {
+		next := untilNextLook(flow.Unscaled(before+now.Sub(began), c.TimeScale))
+		left := min(flow.Scaled(next, c.TimeScale), ends.Sub(now))
+		switch {
+		case paused:
+			paused = false
+		case next > heldPause:
+			return out, &problem{
+				Type: flow.ErrKSeFNotYet, gate: true, After: left,
+				Text: fmt.Sprintf("KSeF has not decided yet on %d invoices; it is asked again in %s", len(in.Open), left.Round(time.Second)),
+			}
+		default:
+			if err := s.pause(ctx, left); err != nil {
+				return out, err
+			}
 		}
 		var failure error
 		for _, reference := range undecided.order {
