@@ -112,7 +112,8 @@ type Teamogy struct{ base }
 // and answering them.
 type Starts struct {
 	base
-	compared *comparisons
+	compared  *comparisons
+	handOvers *handOvers
 }
 
 // Registry is the part of a worker that Register needs.
@@ -138,7 +139,7 @@ func Register(r Registry, d Dependencies) {
 	r.RegisterActivity(&KSeF{b})
 	r.RegisterActivity(&Session{b})
 	r.RegisterActivity(&Teamogy{b})
-	r.RegisterActivity(&Starts{base: b, compared: newComparisons(d.Now)})
+	r.RegisterActivity(&Starts{base: b, compared: newComparisons(d.Now), handOvers: &handOvers{signal: signalTransmit}})
 }
 
 // Warsaw is the time zone of KSeF's calendar days.

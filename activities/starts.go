@@ -8,8 +8,6 @@ import (
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"teamogy-ksef/internal/flow"
 )
@@ -26,36 +24,6 @@ func start(ctx context.Context, s flow.InvoiceStart) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// Transmit hands an invoice over to the connection's TransmitInvoices and is
-// completed by its session from outside. Its time-out hands over again.
-func (s *Starts) Transmit(ctx context.Context, in flow.TransmitInput) (out flow.Transmitted, err error) {
-	defer s.failed(ctx, in.Connection, &err)
-	if err := s.enterGates(ctx, in.Connection); err != nil {
-		return out, err
-	}
-	info := activity.GetInfo(ctx)
-	_, err = activity.GetClient(ctx).SignalWithStartWorkflow(ctx, flow.TransmitID(in.Connection), flow.SignalTransmit,
-		flow.HandOver{
-			WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID, ActivityID: info.ActivityID,
-			DocumentID: in.DocumentID, SHA256: in.Document.SHA256, Form: in.Form, Attachment: in.Attachment, Size: in.Document.Size,
-		},
-		client.StartWorkflowOptions{
-			TaskQueue:                info.TaskQueue,
-			WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-			WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-			TypedSearchAttributes: temporal.NewSearchAttributes(
-				flow.AttributeConnection.ValueSet(in.Connection), flow.AttributeDirection.ValueSet(flow.DirectionSent),
-				flow.AttributeState.ValueSet(flow.StateTransmitting)),
-			StaticSummary: "KSeF sessions of " + in.Connection,
-			Priority:      flow.OwnersFirst(in.Connection),
-		},
-		flow.TransmitInvoices, flow.TransmitState{Connection: in.Connection, Packages: true})
-	if err != nil {
-		return out, err
-	}
-	return out, activity.ErrResultPending
 }
 
 // RecordWithdrawal notes that a document's workflow was cancelled before the

@@ -27,9 +27,6 @@ const (
 	silenceReal = time.Second
 	// mostInSession bounded an online session before there were batch sessions.
 	mostInSession = 100
-	// mostAtOnce is how many hand-overs one activity is given: of at most 300
-	// bytes each, within the 64 KB of a payload.
-	mostAtOnce = 200
 	// betweenOpens is the least time between two sessions, within the 120 opens
 	// of online sessions and, less the reserve, the 60 of batch sessions an hour.
 	betweenOpens = time.Minute
@@ -79,6 +76,7 @@ func newTransmit(ctx workflow.Context, state flow.TransmitState) (*transmitInvoi
 	t := &transmitInvoices{
 		queue:      queue{TransmitState: state},
 		handedOver: workflow.GetSignalChannel(ctx, flow.SignalTransmit),
+		several:    workflow.GetSignalChannel(ctx, flow.SignalTransmitMany),
 		sent:       workflow.GetSignalChannel(ctx, flow.SignalSessionSent),
 		news:       workflow.GetSignalChannel(ctx, flow.SignalSessionNews),
 	}
@@ -99,6 +97,7 @@ func newTransmit(ctx workflow.Context, state flow.TransmitState) (*transmitInvoi
 type transmitInvoices struct {
 	queue
 	handedOver workflow.ReceiveChannel
+	several    workflow.ReceiveChannel // hand-overs that come together
 	sent       workflow.ReceiveChannel
 	news       workflow.ReceiveChannel
 
@@ -141,6 +140,13 @@ func (t *transmitInvoices) drain(ctx workflow.Context) {
 	for t.handedOver.ReceiveAsync(&item) {
 		t.register(item)
 		item = flow.HandOver{}
+	}
+	var many flow.HandOvers
+	for t.several.ReceiveAsync(&many) {
+		for _, item := range many.Items {
+			t.register(item)
+		}
+		many = flow.HandOvers{}
 	}
 	var sent flow.SessionSent
 	for t.sent.ReceiveAsync(&sent) {
@@ -344,7 +350,7 @@ func (t *transmitInvoices) transmit(ctx workflow.Context) error {
 	// In flight from now on: what registers again meanwhile is not queued twice.
 	t.sessionStarted(s, items)
 	in := flow.SessionInput{Connection: t.Connection, TimeScale: t.pace.TimeScale, Batch: s.Batch, Offline: s.Batch && next.offline}
-	for piece := range slices.Chunk(handOversOf(items), mostAtOnce) {
+	for piece := range slices.Chunk(handOversOf(items), flow.MostHandOvers) {
 		list, err := runDraining(ctx, t, oneCall, fmt.Sprintf("Note the list of %d invoices", len(piece)), starts.PlanSession, flow.PlanInput{
 			Connection: t.Connection, Items: piece,
 		})

@@ -1,8 +1,11 @@
 package workflows
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -377,7 +380,8 @@ func TestTransmitInvoices_losesNoSignalWhenItContinuesAsNew(t *testing.T) {
 			s := newTransmitting(t)
 			s.handOver(0, some(1, 2)...)
 			s.e.after(m.at, func() {
-				for d := int64(11); d <= 15; d++ {
+				s.e.SignalWorkflowSkippingWorkflowTask(flow.SignalTransmitMany, flow.HandOvers{Items: some(11, 13)})
+				for d := int64(14); d <= 15; d++ {
 					s.e.SignalWorkflowSkippingWorkflowTask(flow.SignalTransmit, handedOver(d, "a"))
 				}
 			})
@@ -430,6 +434,36 @@ func TestTransmitInvoices_goesOnWhereTheRunBeforeEnded(t *testing.T) {
 	require.Equal(t, [][]flow.HandOver{{handedOver(3, "a")}}, s.sessions)
 }
 
+// A worker hands over together what comes at the same time, and again what it
+// does not know to have arrived.
+func TestTransmitInvoices_takesManyHandOversInOneSignal(t *testing.T) {
+	s := newTransmitting(t)
+	for range 2 {
+		s.e.after(0, func() {
+			s.e.SignalWorkflow(flow.SignalTransmitMany, flow.HandOvers{Items: some(1, flow.MostHandOvers)})
+		})
+	}
+	s.handOver(time.Millisecond, some(flow.MostHandOvers, flow.MostHandOvers+1)...)
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.sessions, 1)
+	require.Equal(t, documents(some(1, flow.MostHandOvers+1)), documents(s.sessions[0]))
+}
+
+// The longest hand-overs stay within the 64 KB of a payload.
+func TestTransmitInvoices_signalsOfManyHandOversAreBounded(t *testing.T) {
+	var many flow.HandOvers
+	for i := range int64(flow.MostHandOvers) {
+		many.Items = append(many.Items, flow.HandOver{
+			WorkflowID: flow.SendInvoiceID(strings.Repeat("c", 40), math.MaxInt64-i), RunID: strings.Repeat("r", 36), ActivityID: "1000",
+			DocumentID: math.MaxInt64 - i, SHA256: strings.Repeat("f", 64), Form: "FA_RR (1) 1-1E", Attachment: true, Offline: true, Size: 3_000_000,
+		})
+	}
+	raw, err := json.Marshal(many)
+	require.NoError(t, err)
+	require.Less(t, len(raw), 64<<10)
+}
+
 func TestTransmitInvoices_waitsWithoutATimerWhenIdle(t *testing.T) {
 	s := newTransmitting(t)
 	timers := 0
@@ -466,7 +500,7 @@ func TestTransmitInvoices_sendsFewOneByOneAndManyAsAPackage(t *testing.T) {
 	require.Equal(t, []int{4, 2000, 500}, packages)
 	for _, in := range s.inputs[2:] {
 		for _, list := range append(in.More, in.List) {
-			require.LessOrEqual(t, list.Count, mostAtOnce)
+			require.LessOrEqual(t, list.Count, flow.MostHandOvers)
 		}
 	}
 	require.Equal(t, documents(slices.Concat(some(1, 3), some(11, 14), some(1001, 3500))), documents(slices.Concat(s.sessions...)))

@@ -46,6 +46,8 @@ const (
 	QueryStatus = "Status"
 	// SignalTransmit hands an invoice over to TransmitInvoices; input HandOver.
 	SignalTransmit = "Transmit"
+	// SignalTransmitMany hands several invoices over to TransmitInvoices; input HandOvers.
+	SignalTransmitMany = "TransmitMany"
 	// SignalSessionSent tells TransmitInvoices that a session has been closed; input SessionSent.
 	SignalSessionSent = "SessionSent"
 	// SignalSessionNews tells TransmitInvoices that a session is done with some of its invoices; input SessionNews.

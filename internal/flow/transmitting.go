@@ -19,6 +19,15 @@ type HandOver struct {
 	Size    int64 `json:"z,omitempty"` // bytes of the XML; 0: not known
 }
 
+// MostHandOvers is how many hand-overs one signal or activity is given: of at
+// most 300 bytes each, within the 64 KB of a payload.
+const MostHandOvers = 200
+
+// HandOvers are at most MostHandOvers invoices that are handed over at once.
+type HandOvers struct {
+	Items []HandOver `json:"items"`
+}
+
 // TransmitState is the input of TransmitInvoices: the connection, and what it
 // carries over continue-as-new.
 type TransmitState struct {

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"teamogy-ksef/internal/together"
 )
 
 // Options are what a Client is made of.
@@ -123,8 +125,8 @@ func New(o Options) (*Client, error) {
 		companies:   newCompanyCache(),
 		received:    newReceivedIndex(),
 		patching:    patchKnowledge{single: writtenOnce{proof: newTurn()}},
-		sales:       salesRows{states: newGathering[int64, salesState](mostRows)},
-		looks:       numberLooks{together: newGathering[string, numberAnswer](mostTogether)},
+		sales:       salesRows{states: together.New[int64, salesState](mostRows, forCaller)},
+		looks:       numberLooks{together: together.New[string, numberAnswer](mostTogether, forCaller)},
 	}
 	c.http = c.guarded(o.HTTP)
 	return c, nil

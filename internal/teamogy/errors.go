@@ -1,6 +1,7 @@
 package teamogy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -208,4 +209,17 @@ func cut(s string, n int) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+// forCaller is an error of a shared request as one caller's own, which may be changed, or that of a context which ended
+// before a request was made.
+func forCaller(err error) error {
+	if e, ok := AsError(err); ok {
+		own := *e
+		return &own
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return waitCancelled(err)
+	}
+	return err
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"teamogy-ksef/internal/together"
 )
 
 const (
@@ -23,7 +25,7 @@ const (
 // term and one with the last: only where both come back, and no row that was not asked for, a number without a row
 // counts as not found. Anything else is looked for alone, as if nothing had been asked.
 type numberLooks struct {
-	together *gathering[string, numberAnswer]
+	together *together.Gathering[string, numberAnswer]
 
 	mu         sync.Mutex
 	controls   []string  // numbers that the view has shown, the newest last, at most mostControls
@@ -113,7 +115,7 @@ func (l *numberLooks) atOnce() int {
 
 // lookTogether looks for a number in one request with all others that are looked for at the same time.
 func (c *Client) lookTogether(ctx context.Context, operation, ksefNumber string) (numberAnswer, error) {
-	return c.looks.together.ask(ctx, ksefNumber, func(ctx context.Context, take func(int) []string) (map[string]numberAnswer, error) {
+	return c.looks.together.Ask(ctx, ksefNumber, func(ctx context.Context, take func(int) []string) (map[string]numberAnswer, error) {
 		return c.lookFor(ctx, operation, take)
 	})
 }

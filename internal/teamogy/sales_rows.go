@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"teamogy-ksef/internal/together"
 )
 
 const (
@@ -19,7 +21,7 @@ const (
 // salesRows is what the client has learnt of asking the sales invoices' view for documents by their ids. Filters on
 // base columns joined by OR are documented. A document that has no row in the answer is read by itself.
 type salesRows struct {
-	states *gathering[int64, salesState]
+	states *together.Gathering[int64, salesState]
 
 	mu         sync.Mutex
 	distrusted time.Time // until when the view is not asked by ids
@@ -79,7 +81,7 @@ func (c *Client) state(ctx context.Context, id, numbered int64) (salesState, err
 	if !c.sales.usable(c.now()) {
 		return salesState{}, nil
 	}
-	return c.sales.states.ask(ctx, id, func(ctx context.Context, take func(int) []int64) (map[int64]salesState, error) {
+	return c.sales.states.Ask(ctx, id, func(ctx context.Context, take func(int) []int64) (map[int64]salesState, error) {
 		var ids []int64
 		q := viewQuery{
 			view:       c.fields.Views.SalesInvoices,

@@ -1,4 +1,5 @@
-package teamogy
+// Package together lets what many ask for at the same time share a request.
+package together
 
 import (
 	"context"
@@ -7,15 +8,16 @@ import (
 	"time"
 )
 
-// gathering lets many questions of one kind share a request. One request is made at a time; what is asked while it
+// Gathering lets many questions of one kind share a request. One request is made at a time; what is asked while it
 // travels, or while the next one waits for its turn within the quota, goes with the next one. So a question is always
 // answered by a request that began after it was asked.
 //
 // Where several are asked at a time, the next request begins gatherFor after the last one at the earliest, or when enough
 // wait to fill it: what comes one by one, but fast, shares requests too. A question that is asked alone never waits.
-type gathering[K comparable, A any] struct {
-	most int  // what fills a request
-	turn turn // held by the caller who makes the request
+type Gathering[K comparable, A any] struct {
+	most int // what fills a request
+	own  Own
+	turn chan struct{} // holds the caller who makes the request
 
 	mu      sync.Mutex
 	waiting []*question[K, A]
@@ -37,23 +39,33 @@ type question[K comparable, A any] struct {
 	err     error
 }
 
-// fetcher makes the request. take gives the keys to ask about, at most so many, and must be called when the request's
-// turn has come. What the answers lack is answered with a zero A.
-type fetcher[K comparable, A any] func(ctx context.Context, take func(most int) []K) (map[K]A, error)
+// Own makes an error of a shared request, or of a context that ended before a request was made, into one caller's own.
+type Own func(error) error
 
-func newGathering[K comparable, A any](most int) *gathering[K, A] {
-	return &gathering[K, A]{most: most, turn: newTurn(), full: make(chan struct{}, 1)}
+// Fetch makes the request. take gives the keys to ask about, at most so many, and must be called when the request's
+// turn has come. What the answers lack is answered with a zero A.
+type Fetch[K comparable, A any] func(ctx context.Context, take func(most int) []K) (map[K]A, error)
+
+// New returns a Gathering of requests that are full with so many questions; own may be nil.
+func New[K comparable, A any](most int, own Own) *Gathering[K, A] {
+	if own == nil {
+		own = func(err error) error { return err }
+	}
+	return &Gathering[K, A]{most: most, own: own, turn: make(chan struct{}, 1), full: make(chan struct{}, 1)}
 }
 
-// ask asks together with others. The request is made in the context of one of them; if it fails because that one is
+// Ask asks together with others. The request is made in the context of one of them; if it fails because that one is
 // cancelled, the others go on without it.
-func (g *gathering[K, A]) ask(ctx context.Context, key K, fetch fetcher[K, A]) (A, error) {
+func (g *Gathering[K, A]) Ask(ctx context.Context, key K, fetch Fetch[K, A]) (A, error) {
 	q := g.join(key)
 	defer g.leave(q)
 	for {
 		select {
 		case <-q.done:
-			return q.answer, forCaller(q.err)
+			if q.err != nil {
+				return q.answer, g.own(q.err)
+			}
+			return q.answer, nil
 		default:
 		}
 		select {
@@ -65,12 +77,12 @@ func (g *gathering[K, A]) ask(ctx context.Context, key K, fetch fetcher[K, A]) (
 			}
 		case <-ctx.Done():
 			var none A
-			return none, waitCancelled(ctx.Err())
+			return none, g.own(ctx.Err())
 		}
 	}
 }
 
-func (g *gathering[K, A]) join(key K) *question[K, A] {
+func (g *Gathering[K, A]) join(key K) *question[K, A] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := slices.IndexFunc(g.waiting, func(q *question[K, A]) bool { return q.key == key })
@@ -88,8 +100,15 @@ func (g *gathering[K, A]) join(key K) *question[K, A] {
 	return g.waiting[i]
 }
 
+// Waiting is how many questions wait for a request.
+func (g *Gathering[K, A]) Waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting)
+}
+
 // gather waits for more questions, if there are several at a time.
-func (g *gathering[K, A]) gather(ctx context.Context) error {
+func (g *Gathering[K, A]) gather(ctx context.Context) error {
 	for {
 		g.mu.Lock()
 		left := time.Until(g.began.Add(gatherFor))
@@ -105,13 +124,13 @@ func (g *gathering[K, A]) gather(ctx context.Context) error {
 		case <-g.full:
 		case <-ctx.Done():
 			timer.Stop()
-			return waitCancelled(ctx.Err())
+			return g.own(ctx.Err())
 		}
 		timer.Stop()
 	}
 }
 
-func (g *gathering[K, A]) leave(q *question[K, A]) {
+func (g *Gathering[K, A]) leave(q *question[K, A]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if q.callers--; q.callers == 0 {
@@ -121,8 +140,8 @@ func (g *gathering[K, A]) leave(q *question[K, A]) {
 
 // lead makes a request for a question and for others that wait, and tells whether the question was answered. If not,
 // no request was made, or it ended with ctx, and the error is this caller's alone.
-func (g *gathering[K, A]) lead(ctx context.Context, q *question[K, A], fetch fetcher[K, A]) (bool, error) {
-	defer g.turn.give()
+func (g *Gathering[K, A]) lead(ctx context.Context, q *question[K, A], fetch Fetch[K, A]) (bool, error) {
+	defer func() { <-g.turn }()
 	select {
 	case <-q.done:
 		return true, nil
@@ -155,7 +174,7 @@ func (g *gathering[K, A]) lead(ctx context.Context, q *question[K, A], fetch fet
 }
 
 // takeOut takes a question and those that wait longest out of the queue.
-func (g *gathering[K, A]) takeOut(first *question[K, A], most int) []*question[K, A] {
+func (g *Gathering[K, A]) takeOut(first *question[K, A], most int) []*question[K, A] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	taken := []*question[K, A]{first}
@@ -174,18 +193,9 @@ func (g *gathering[K, A]) takeOut(first *question[K, A], most int) []*question[K
 }
 
 // putBack lets questions wait again, apart from those that nobody asks any more.
-func (g *gathering[K, A]) putBack(taken []*question[K, A]) {
+func (g *Gathering[K, A]) putBack(taken []*question[K, A]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	taken = slices.DeleteFunc(taken, func(q *question[K, A]) bool { return q.callers == 0 })
 	g.waiting = append(taken, g.waiting...)
-}
-
-// forCaller is an error of a shared request as one caller's own, which may be changed.
-func forCaller(err error) error {
-	if e, ok := AsError(err); ok {
-		own := *e
-		return &own
-	}
-	return err
 }
