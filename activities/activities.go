@@ -114,6 +114,7 @@ type Starts struct {
 	base
 	compared  *comparisons
 	handOvers *handOvers
+	running   func(ctx context.Context, connection string) (int, error) // counts the SendInvoice workflows that run
 }
 
 // Registry is the part of a worker that Register needs.
@@ -139,7 +140,7 @@ func Register(r Registry, d Dependencies) {
 	r.RegisterActivity(&KSeF{b})
 	r.RegisterActivity(&Session{b})
 	r.RegisterActivity(&Teamogy{b})
-	r.RegisterActivity(&Starts{base: b, compared: newComparisons(d.Now), handOvers: &handOvers{signal: signalTransmit}})
+	r.RegisterActivity(&Starts{base: b, compared: newComparisons(d.Now), handOvers: &handOvers{signal: signalTransmit}, running: sendsRunning})
 }
 
 // Warsaw is the time zone of KSeF's calendar days.

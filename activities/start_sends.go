@@ -19,9 +19,14 @@ import (
 // TransmitInvoices may have to carry over. The rest stays in Teamogy's list.
 const mostInFlight = 2000
 
+// worthReading is for how many more there must be room before the ready list is
+// read again.
+const worthReading = mostInFlight / 4
+
 // StartSends asks Teamogy for ready sales invoices and starts a SendInvoice
 // for each. The record is read first: what was rejected or withdrawn is not
-// started again until its content changes.
+// started again until its content changes. While most of those that may be under
+// way are, the list is not read: it may have a hundred pages.
 func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out flow.StartSendsResult, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	client, c, err := s.Connections.Teamogy(ctx, in.Connection)
@@ -32,6 +37,15 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 	if !c.Send {
 		return out, nil
 	}
+	running, err := s.running(ctx, in.Connection)
+	if err != nil {
+		return out, err
+	}
+	room := max(0, mostInFlight-running)
+	if room < worthReading {
+		out.Running, out.Unread = running, true
+		return out, nil
+	}
 	ready, err := client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.Normal), c.SendTypes, c.SendReadyStatus)
 	if err != nil {
 		return out, err
@@ -40,10 +54,6 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 	s.compared.keep(c.Name, func(id int64) bool {
 		return slices.ContainsFunc(ready, func(d teamogy.ReadyInvoice) bool { return d.ID == id })
 	})
-	room, err := s.room(ctx, in.Connection)
-	if err != nil {
-		return out, err
-	}
 	var refused []teamogy.ReadyInvoice
 	var waiting []readyDocument
 	var last error
@@ -215,8 +225,8 @@ func (s *Starts) changed(ctx context.Context, client TeamogyClient, c *connectio
 	return !refused, err
 }
 
-// room tells how many SendInvoice workflows may be started now.
-func (s *Starts) room(ctx context.Context, connectionName string) (int, error) {
+// sendsRunning counts a connection's SendInvoice workflows that run.
+func sendsRunning(ctx context.Context, connectionName string) (int, error) {
 	count, err := activity.GetClient(ctx).CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
 		Query: fmt.Sprintf("WorkflowType='%s' AND ExecutionStatus='Running' AND %s='%s'",
 			flow.SendInvoice, flow.AttributeConnection.GetName(), connectionName),
@@ -224,7 +234,7 @@ func (s *Starts) room(ctx context.Context, connectionName string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("count the invoices under way: %w", err)
 	}
-	return max(0, mostInFlight-int(count.GetCount())), nil
+	return int(count.GetCount()), nil
 }
 
 // sendSummary is an issued invoice's line in the Web UI; its number may not be

@@ -19,6 +19,7 @@ type fakeTeamogy struct {
 	err   error
 	xml   string
 	reads int // of a document's XML
+	lists int // of ready documents
 }
 
 func (f *fakeTeamogy) FindCompanyByNIP(context.Context, string) (teamogy.CompanyMatch, error) {
@@ -34,6 +35,7 @@ func (f *fakeTeamogy) RecallDoubt(string, time.Time, int64) {}
 func (f *fakeTeamogy) Ping(context.Context) error { return nil }
 
 func (f *fakeTeamogy) ListReadySalesInvoices(context.Context, []string, string) ([]teamogy.ReadyInvoice, error) {
+	f.lists++
 	return nil, f.err
 }
 
@@ -55,7 +57,8 @@ func teamogyBase(t *testing.T, client TeamogyClient) base {
 // must not end a workflow that runs for ever, nor fail an invoice.
 func TestNotFound_isTheSetUpsFaultWhereNoDocumentWasNamed(t *testing.T) {
 	b := teamogyBase(t, &fakeTeamogy{err: ofTeamogy(teamogy.NotFound)})
-	_, err := ran(t, (&Starts{base: b, compared: newComparisons(b.Now)}).StartSends, flow.StartSendsInput{Connection: "acme"})
+	none := func(context.Context, string) (int, error) { return 0, nil }
+	_, err := ran(t, (&Starts{base: b, compared: newComparisons(b.Now), running: none}).StartSends, flow.StartSendsInput{Connection: "acme"})
 	require.Equal(t, flow.ErrTeamogyRefused, typeOfFailure(t, err))
 	_, err = ran(t, (&Teamogy{b}).FindSupplier, flow.FindSupplierInput{Connection: "acme", KSeFNumber: originalNumber, NIP: "5265877635"})
 	require.Equal(t, flow.ErrTeamogyRefused, typeOfFailure(t, err))
@@ -64,6 +67,22 @@ func TestNotFound_isTheSetUpsFaultWhereNoDocumentWasNamed(t *testing.T) {
 
 	_, err = ran(t, (&Teamogy{b}).FetchIssuedXML, flow.SendInvoiceInput{Connection: "acme", DocumentID: 17})
 	require.Equal(t, flow.ErrDocumentUnknown, typeOfFailure(t, err))
+}
+
+// A list of a hundred pages is not read only to learn that nothing can be started.
+func TestStartSends_readsTheListOnlyWhenThereIsRoom(t *testing.T) {
+	for running, read := range map[int]bool{0: true, mostInFlight - worthReading: true, mostInFlight - worthReading + 1: false, mostInFlight: false, mostInFlight + 5: false} {
+		client := &fakeTeamogy{}
+		b := teamogyBase(t, client)
+		s := &Starts{base: b, compared: newComparisons(b.Now), running: func(context.Context, string) (int, error) { return running, nil }}
+		out, err := ran(t, s.StartSends, flow.StartSendsInput{Connection: "acme"})
+		require.NoError(t, err)
+		require.Equal(t, read, client.lists == 1, "%d run", running)
+		require.Equal(t, read, !out.Unread, "%d run", running)
+		if !read {
+			require.Equal(t, running, out.Running)
+		}
+	}
 }
 
 // comparing is a StartSends that has refused a content of document 17 before.

@@ -88,8 +88,12 @@ func (s *sendInvoices) cycle(ctx workflow.Context) error {
 	s.state.LastPoll = workflow.Now(ctx)
 	s.state.Totals.Cycles++
 	s.state.Totals.Started += result.Started
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf("%d ready, %d started, last asked %s",
-		result.Ready, s.state.Totals.Started, s.state.LastPoll.UTC().Format(time.RFC3339)))
+	ready := fmt.Sprintf("%d ready", result.Ready)
+	if result.Unread {
+		ready = fmt.Sprintf("%d under way, which is as many as may be: no others were looked for", result.Running)
+	}
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("%s, %d started, last asked %s",
+		ready, s.state.Totals.Started, s.state.LastPoll.UTC().Format(time.RFC3339)))
 	return nil
 }
 

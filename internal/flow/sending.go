@@ -58,6 +58,8 @@ type StartSendsResult struct {
 	Refused  int      `json:"refused,omitempty"`  // rejected or withdrawn, content unchanged
 	Deferred int      `json:"deferred,omitempty"` // too many under way: the next poll
 	Failed   int      `json:"failed,omitempty"`   // could not be looked after; the next poll tries again
+	// Unread says that so many are under way that the list was not read.
+	Unread   bool     `json:"unread,omitempty"`
 	Settings Settings `json:"settings"`
 }
 
