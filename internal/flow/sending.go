@@ -51,13 +51,13 @@ type StartSendsInput struct {
 
 // StartSendsResult counts what became of Teamogy's ready list.
 type StartSendsResult struct {
-	Ready    int      `json:"ready"`
-	Started  int      `json:"started"`
-	Running  int      `json:"running"`            // or done and not yet gone from the list
-	Held     int      `json:"held,omitempty"`     // by the update Hold
-	Refused  int      `json:"refused,omitempty"`  // rejected or withdrawn, content unchanged
-	Deferred int      `json:"deferred,omitempty"` // too many under way: the next poll
-	Failed   int      `json:"failed,omitempty"`   // could not be looked after; the next poll tries again
+	Ready    int `json:"ready"`
+	Started  int `json:"started"`
+	Running  int `json:"running"`            // or done and not yet gone from the list
+	Held     int `json:"held,omitempty"`     // by the update Hold
+	Refused  int `json:"refused,omitempty"`  // rejected or withdrawn, content unchanged
+	Deferred int `json:"deferred,omitempty"` // too many under way: the next poll
+	Failed   int `json:"failed,omitempty"`   // could not be looked after; the next poll tries again
 	// Unread says that so many are under way that the list was not read.
 	Unread   bool     `json:"unread,omitempty"`
 	Settings Settings `json:"settings"`
