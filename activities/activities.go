@@ -63,6 +63,8 @@ type TeamogyClient interface {
 	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)
 	PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error
 	Ping(context.Context) error
+	// Queue is how long a call of the priority would wait for its turn within the quota now.
+	Queue(teamogy.Priority) time.Duration
 }
 
 // Connections gives a connection's settings and clients by its name; *Clients

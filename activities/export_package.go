@@ -225,9 +225,10 @@ func (p *packageOf) found(ctx context.Context) (flow.CollectedList, error) {
 	if len(p.list) == 0 && p.status.Truncated {
 		return out, &unusable{"the package is cut off before its first invoice"}
 	}
+	out.Invoices = len(p.list)
 	out.LastDate = lastOf(p.list, p.status.LastDate)
 	if p.status.Truncated {
-		out.Median = medianOf(p.list)
+		out.Median, out.UpToMedian = medianOf(p.list)
 	}
 	var packed, apart []foundInvoice
 	if p.in.OnlyMetadata {
@@ -289,8 +290,13 @@ func lastOf(list []foundInvoice, said time.Time) time.Time {
 	return last
 }
 
-// medianOf is the gross amount in the middle of a list.
-func medianOf(list []foundInvoice) string {
+// medianOf is the gross amount in the middle of a list, and how many have that or
+// less.
+func medianOf(list []foundInvoice) (median string, upTo int) {
 	sorted := slices.SortedFunc(slices.Values(list), func(a, b foundInvoice) int { return a.Gross.Cmp(b.Gross) })
-	return sorted[(len(sorted)-1)/2].Gross.String()
+	at := sorted[(len(sorted)-1)/2].Gross
+	for upTo < len(sorted) && sorted[upTo].Gross.LessThanOrEqual(at) {
+		upTo++
+	}
+	return at.String(), upTo
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/teamogy"
 )
 
 // inParallel is how many answers are delivered at a time.
@@ -22,7 +23,7 @@ const inParallel = 16
 
 // DeliverResults answers the waiting Transmit activities of a session's
 // decided invoices. The answers are read from the records; they do not travel
-// twice.
+// twice. They are answered as fast as Teamogy takes the numbers that follow.
 func (s *Session) DeliverResults(ctx context.Context, in flow.DeliverInput) (out flow.Delivered, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	list, err := s.handOvers(ctx, in.List, in.More...)
@@ -33,21 +34,25 @@ func (s *Session) DeliverResults(ctx context.Context, in flow.DeliverInput) (out
 	for _, i := range in.Indexes {
 		items = append(items, list[i])
 	}
-	return s.deliver(ctx, in.Connection, items)
+	client, c, err := s.beyondGates().Teamogy(ctx, in.Connection)
+	if err != nil {
+		client = nil // that holds up no answer
+	}
+	return s.deliver(ctx, in.Connection, items, s.keepStep(client, c, teamogy.High, longestInStep))
 }
 
 // DeliverKnown answers hand-overs that came again although their answers are
 // in the records.
 func (s *Starts) DeliverKnown(ctx context.Context, in flow.DeliverDirectInput) (out flow.Delivered, err error) {
 	defer s.failed(ctx, in.Connection, &err)
-	return s.deliver(ctx, in.Connection, in.Items)
+	return s.deliver(ctx, in.Connection, in.Items, s.keepStep(nil, nil, teamogy.High, 0))
 }
 
 // deliver answers each hand-over from its record. That nobody waits any more
 // is counted and no error: the answer stays in the record. Other failures
 // fail the activity after all were tried; its retry repeats them all, until
 // those that still fail are left behind as unknown.
-func (b *base) deliver(ctx context.Context, connection string, items []flow.HandOver) (flow.Delivered, error) {
+func (b *base) deliver(ctx context.Context, connection string, items []flow.HandOver, step *inStep) (flow.Delivered, error) {
 	var (
 		mu    sync.Mutex
 		out   flow.Delivered
@@ -56,6 +61,10 @@ func (b *base) deliver(ctx context.Context, connection string, items []flow.Hand
 	)
 	group.SetLimit(inParallel)
 	for _, item := range items {
+		if _, err := step.wait(ctx); err != nil {
+			_ = group.Wait()
+			return out, err
+		}
 		group.Go(func() error {
 			answer, waited, err := b.answer(ctx, connection, item)
 			mu.Lock()

@@ -19,14 +19,23 @@ import (
 // TransmitInvoices may have to carry over. The rest stays in Teamogy's list.
 const mostInFlight = 2000
 
-// worthReading is for how many more there must be room before the ready list is
-// read again.
-const worthReading = mostInFlight / 4
+// worthReading is for how many there should be room before a list is read again
+// that was longer than what could be started.
+const worthReading = mostInFlight * 3 / 4
+
+// listCanWait tells whether the ready list need not be read now. If none of those
+// under way has ended since the poll before, perhaps none will, and what room
+// there is is used.
+func listCanWait(in flow.StartSendsInput, running int) bool {
+	room := mostInFlight - running
+	return room <= 0 || in.Deferred > 0 && room < worthReading && running < in.UnderWay
+}
 
 // StartSends asks Teamogy for ready sales invoices and starts a SendInvoice
 // for each. The record is read first: what was rejected or withdrawn is not
-// started again until its content changes. While most of those that may be under
-// way are, the list is not read: it may have a hundred pages.
+// started again until its content changes. Where the list was longer than what may
+// be under way, it is read again when there is room for many: it may have a
+// hundred pages, and few invoices make small packages.
 func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out flow.StartSendsResult, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	client, c, err := s.Connections.Teamogy(ctx, in.Connection)
@@ -42,8 +51,8 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 		return out, err
 	}
 	room := max(0, mostInFlight-running)
-	if room < worthReading {
-		out.Running, out.Unread = running, true
+	if out.UnderWay = running; listCanWait(in, running) {
+		out.Deferred, out.Unread = in.Deferred, true
 		return out, nil
 	}
 	ready, err := client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.Normal), c.SendTypes, c.SendReadyStatus)
@@ -100,6 +109,7 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 		}
 		s.compared.note(c.Name, document.ID)
 	}
+	out.UnderWay += out.Started
 	if last != nil {
 		s.Logger.ErrorContext(ctx, "documents could not be looked after; the next poll tries again", "connection", c.Name, "failed", out.Failed, "error", last)
 		if out.Failed == len(ready) && !leaveBehind(ctx, last) {
@@ -122,9 +132,15 @@ type readyDocument struct {
 // the first ones are on their way while the others are read.
 const pieceOfStarts = 100
 
-// startWaiting starts a SendInvoice for each document, with its XML where Teamogy's list shows that.
+// longestStartingSends is how long one poll goes on starting invoices whose XML each has to be asked for, in real time;
+// the next one goes on.
+const longestStartingSends = 4 * time.Minute
+
+// startWaiting starts a SendInvoice for each document, with its XML where Teamogy's list shows that, and else as fast as
+// Teamogy's quota lets each ask for its own.
 func (s *Starts) startWaiting(ctx context.Context, client TeamogyClient, c *connection.Connection, waiting []readyDocument, room int, out *flow.StartSendsResult) error {
 	var last error
+	step, inTime := s.keepStep(client, c, teamogy.Normal, longestStartingSends), true
 	for piece := range slices.Chunk(waiting, pieceOfStarts) {
 		shown, err := s.showXML(ctx, client, c, piece, room-out.Started)
 		busy := err != nil && classify(err).Type == flow.ErrTeamogyQuota
@@ -135,6 +151,17 @@ func (s *Starts) startWaiting(ctx context.Context, client TeamogyClient, c *conn
 			if busy && document.new && shown[document.ID] == nil {
 				out.Deferred++ // it would only take more of the quota
 				continue
+			}
+			if document.new && shown[document.ID] == nil && out.Started < room {
+				if inTime {
+					if inTime, err = step.wait(ctx); err != nil {
+						return err
+					}
+				}
+				if !inTime {
+					out.Deferred++
+					continue
+				}
 			}
 			last = cmp.Or(s.startSend(ctx, c, document.ReadyInvoice, shown[document.ID], room, out), last)
 		}

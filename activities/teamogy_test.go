@@ -71,16 +71,31 @@ func TestNotFound_isTheSetUpsFaultWhereNoDocumentWasNamed(t *testing.T) {
 
 // A list of a hundred pages is not read only to learn that nothing can be started.
 func TestStartSends_readsTheListOnlyWhenThereIsRoom(t *testing.T) {
-	for running, read := range map[int]bool{0: true, mostInFlight - worthReading: true, mostInFlight - worthReading + 1: false, mostInFlight: false, mostInFlight + 5: false} {
+	most := mostInFlight - worthReading
+	for name, c := range map[string]struct {
+		running int
+		before  flow.StartSendsInput
+		read    bool
+	}{
+		"none":                       {0, flow.StartSendsInput{}, true},
+		"many, and no more in sight": {most + 1, flow.StartSendsInput{UnderWay: mostInFlight}, true},
+		"many, and more in sight":    {most + 1, flow.StartSendsInput{Deferred: 1, UnderWay: mostInFlight}, false},
+		"some, and more in sight":    {most, flow.StartSendsInput{Deferred: 1, UnderWay: mostInFlight}, true},
+		"many that do not move":      {most + 1, flow.StartSendsInput{Deferred: 1, UnderWay: most + 1}, true},
+		"all that may be":            {mostInFlight, flow.StartSendsInput{}, false},
+		"more than may be":           {mostInFlight + 5, flow.StartSendsInput{Deferred: 7}, false},
+	} {
 		client := &fakeTeamogy{}
 		b := teamogyBase(t, client)
-		s := &Starts{base: b, compared: newComparisons(b.Now), running: func(context.Context, string) (int, error) { return running, nil }}
-		out, err := ran(t, s.StartSends, flow.StartSendsInput{Connection: "acme"})
+		s := &Starts{base: b, compared: newComparisons(b.Now), running: func(context.Context, string) (int, error) { return c.running, nil }}
+		c.before.Connection = "acme"
+		out, err := ran(t, s.StartSends, c.before)
 		require.NoError(t, err)
-		require.Equal(t, read, client.lists == 1, "%d run", running)
-		require.Equal(t, read, !out.Unread, "%d run", running)
-		if !read {
-			require.Equal(t, running, out.Running)
+		require.Equal(t, c.read, client.lists == 1, name)
+		require.Equal(t, c.read, !out.Unread, name)
+		require.Equal(t, c.running, out.UnderWay, name)
+		if !c.read {
+			require.Equal(t, c.before.Deferred, out.Deferred, "it is not forgotten that there are more")
 		}
 	}
 }

@@ -135,7 +135,7 @@ func (r *receiveInvoices) byPackage(ctx workflow.Context, subject string, w wind
 // is new in it is downloaded one by one if it is little; else a package is ordered
 // after all.
 func (r *receiveInvoices) startBrought(ctx workflow.Context, order flow.ExportOrder, list flow.CollectedList, follows track) (got brought, err error) {
-	got = brought{page: list.Found, packed: !order.OnlyMetadata || follows == nothing, list: order.OnlyMetadata}
+	got = brought{seen: list.Invoices, page: list.Found, packed: !order.OnlyMetadata || follows == nothing, list: order.OnlyMetadata}
 	if !order.OnlyMetadata {
 		got.started, err = r.startPackage(ctx, order, list, follows)
 		got.ends = r.state.Manifest != nil

@@ -38,6 +38,8 @@ type exportingKSeF struct {
 	full       func(flow.StartImportsInput) bool // no room at present
 	broken     func(id int) bool                 // its import cannot be started
 	orderFault func(n int) (flow.OrderedExport, bool)
+	shows      time.Duration               // the precision of the times that it shows; 0: that in which it keeps them
+	hides      func(flow.ExportOrder) bool // answers with nothing
 }
 
 func exporting(e *environment, pageSize, mostPacked int) *exportingKSeF {
@@ -138,7 +140,7 @@ func (k *exportingKSeF) query(w flow.Window) flow.Found {
 	page.Truncated = page.HasMore && w.PageOffset == lastPage
 	page.List, page.Known = k.list(found[first:last], false)
 	if last > first {
-		page.LastDate = found[last-1].at
+		page.LastDate = found[last-1].at.Truncate(k.shows)
 	}
 	return page
 }
@@ -161,10 +163,20 @@ func (k *exportingKSeF) make(in flow.CollectInput) flow.CollectedExport {
 		found = found[:k.mostPacked]
 		list.Truncated, list.HasMore = true, true
 		sorted := slices.SortedFunc(slices.Values(found), func(a, b storedInvoice) int { return a.gross.Cmp(b.gross) })
-		list.Median = sorted[(len(sorted)-1)/2].gross.String()
+		median := sorted[(len(sorted)-1)/2].gross
+		list.Median = median.String()
+		for _, i := range found {
+			if i.gross.LessThanOrEqual(median) {
+				list.UpToMedian++
+			}
+		}
 	}
 	if len(found) > 0 {
-		list.LastDate = found[len(found)-1].at
+		list.LastDate = found[len(found)-1].at.Truncate(k.shows)
+	}
+	list.Invoices = len(found)
+	if k.hides != nil && k.hides(o) {
+		return flow.CollectedExport{Outcome: flow.ExportReady, Found: flow.CollectedList{Found: flow.Found{HWM: end}}}
 	}
 	list.List, list.Known = k.list(found, in.OnlyMetadata)
 	return flow.CollectedExport{Outcome: flow.ExportReady, Found: list}
@@ -313,9 +325,63 @@ func TestReceiveInvoices_bringsAMomentOfMoreInvoicesThanAPackageHolds(t *testing
 			for _, o := range k.orders {
 				if o.GrossFrom != "" || o.GrossTo != "" {
 					require.Equal(t, same, o.From)
-					require.Equal(t, same, o.To)
+					require.Equal(t, same.Add(time.Millisecond), o.To)
 				}
 			}
+		})
+	}
+}
+
+// KSeF may keep times more finely than it shows them: what it shows as one
+// moment is then asked for as a whole.
+func TestReceiveInvoices_bringsAMomentThatIsShownLessFinelyThanItIsKept(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	k := exporting(e, 20, 100)
+	k.shows = time.Millisecond
+	k.preflight.Limits.QueriesPerHour, k.preflight.Limits.ExportsPerHour, k.preflight.Limits.ExportsPerMinute = 0, 0, 0
+	same := start.AddDate(0, 0, -9).Add(345_678 * time.Nanosecond)
+	k.seed(30, same.Add(-time.Hour))
+	for i := range 330 {
+		k.seed(1, same)
+		k.invoices[len(k.invoices)-1].gross = decimal.New(int64(i), -2)
+	}
+	k.seed(30, same.Add(time.Hour))
+	e.after(10*time.Minute, e.CancelWorkflow)
+	e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
+	k.allStarted(t)
+}
+
+// Whatever KSeF does with a filter: a moment of which less comes than was seen is
+// not whole. The cursor stays there, and that is said.
+func TestReceiveInvoices_takesNoMomentForWholeOfWhichLessComesThanWasSeen(t *testing.T) {
+	for name, hides := range map[string]func(flow.ExportOrder) bool{
+		"everything":     func(o flow.ExportOrder) bool { return !o.To.IsZero() },
+		"some amounts":   func(o flow.ExportOrder) bool { return o.GrossFrom != "" },
+		"other amounts":  func(o flow.ExportOrder) bool { return o.GrossTo != "" },
+		"what is little": func(o flow.ExportOrder) bool { return o.GrossTo != "" && o.GrossFrom != "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnvironment(t, "acme/receive")
+			k := exporting(e, 20, 100)
+			k.hides = hides
+			k.preflight.Limits.QueriesPerHour, k.preflight.Limits.ExportsPerHour, k.preflight.Limits.ExportsPerMinute = 0, 0, 0
+			same := start.AddDate(0, 0, -9)
+			for i := range 150 {
+				k.seed(1, same)
+				k.invoices[len(k.invoices)-1].gross = decimal.New(int64(i), -2)
+			}
+			k.seed(30, start.AddDate(0, 0, -8))
+			e.after(30*time.Minute, func() {
+				status := ask[flow.ReceiveStatus](e)
+				missing := slices.ContainsFunc(k.invoices, func(i storedInvoice) bool { return k.started[i.id] == 0 })
+				require.Equal(t, missing, len(status.Stuck) > 0, "%v", status.Stuck)
+				require.Equal(t, missing, status.Cursors["Subject2"].At.Equal(same))
+				for _, i := range k.invoices[150:] {
+					require.Equal(t, 1, k.started[i.id], "behind the moment")
+				}
+				e.CancelWorkflow()
+			})
+			e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
 		})
 	}
 }

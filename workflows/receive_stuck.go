@@ -17,8 +17,9 @@ const mostSplits = 40
 // stuck is what to do where a query, or a package, holds nothing but one moment
 // and is cut off. Perhaps what was cut off lies behind it, or the moment can be
 // brought in several packages by the invoices' amounts: then it is whole. Else
-// the cursor stays there, and the sweep ends to go on behind it.
-func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, follows track) (whole, ends bool, err error) {
+// the cursor stays there, and the sweep ends to go on behind it. So many of the
+// moment were seen.
+func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, seen int, follows track) (whole, ends bool, err error) {
 	if !r.packages {
 		r.reportStuck(ctx, subject, w.from)
 		return false, false, nil
@@ -26,7 +27,7 @@ func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, 
 	if follows != nothing && r.wholeAt[subject].Equal(w.from) {
 		return true, false, nil // the cursor stays before it for another reason
 	}
-	whole, putOff, err := r.splitMoment(ctx, subject, w.from, follows == nothing)
+	whole, putOff, err := r.splitMoment(ctx, subject, w.from, seen, follows == nothing)
 	if err != nil || putOff {
 		return false, true, err
 	}
@@ -41,7 +42,7 @@ func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, 
 	if follows == behind {
 		return false, false, nil // the second one: the position stays there, and the sweep goes on
 	}
-	at := w.from.Truncate(tick).Add(tick)
+	at := w.behind()
 	if b, there := r.state.Behind[subject]; there && b.At.After(at) {
 		at = b.At
 	}
@@ -53,35 +54,39 @@ func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, 
 }
 
 // amounts is a range of gross amounts, both ends inclusive; nil: no bound.
-type amounts struct{ from, to *decimal.Decimal }
+type amounts struct {
+	from, to *decimal.Decimal
+	seen     int // how many of its invoices a package has shown that was cut off
+}
 
 // grosz is the unit of KSeF's amounts (TKwotowy has two decimals).
 var grosz = decimal.New(1, -2)
 
 // split cuts a range in two that share no amount and leave none out; the lower
 // one ends at an amount of the range, or before it. A range of one amount cannot
-// be cut.
-func (a amounts) split(at decimal.Decimal) ([]amounts, bool) {
+// be cut. Of so many of its invoices that were seen, some have at most that
+// amount.
+func (a amounts) split(at decimal.Decimal, seen, upTo int) ([]amounts, bool) {
 	if a.from != nil && at.LessThan(*a.from) || a.to != nil && at.GreaterThan(*a.to) {
 		return nil, false // the list is not what was asked for
 	}
 	if a.to != nil && at.Equal(*a.to) {
-		at = at.Sub(grosz)
+		at, upTo, seen = at.Sub(grosz), 0, 0 // how many have less is not known
 		if a.from != nil && at.LessThan(*a.from) {
 			return nil, false
 		}
 	}
 	above := at.Add(grosz)
-	return []amounts{{a.from, &at}, {&above, a.to}}, true
+	return []amounts{{a.from, &at, upTo}, {&above, a.to, max(0, seen-upTo)}}, true
 }
 
-// splitAt is split at an amount in digits.
-func (a amounts) splitAt(text string) ([]amounts, bool) {
-	at, err := decimal.NewFromString(text)
+// splitAfter is split at the amount in the middle of a package that was cut off.
+func (a amounts) splitAfter(cutOff flow.CollectedList) ([]amounts, bool) {
+	at, err := decimal.NewFromString(cutOff.Median)
 	if err != nil {
 		return nil, false
 	}
-	return a.split(at)
+	return a.split(at, cutOff.Invoices, cutOff.UpToMedian)
 }
 
 func (a amounts) order(o flow.ExportOrder) flow.ExportOrder {
@@ -97,16 +102,17 @@ func (a amounts) order(o flow.ExportOrder) flow.ExportOrder {
 // splitMoment brings the invoices of one moment by packages that are cut off
 // nowhere: the first is the moment itself, and one that is cut off is divided at
 // the amount in its middle. A look back asks for the lists alone. It tells
-// whether all are started, and whether it was put off to the next cycle.
-func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at time.Time, lookingBack bool) (whole, putOff bool, err error) {
-	open := []amounts{{}}
+// whether all are started, and whether it was put off to the next cycle. A part
+// of which less comes than was seen before is not all, whatever KSeF says.
+func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at time.Time, seen int, lookingBack bool) (whole, putOff bool, err error) {
+	open := []amounts{{seen: seen}}
 	for n := 0; len(open) > 0; n++ {
 		if n >= mostSplits || r.supplies(ctx).noPackages {
 			return false, false, nil
 		}
 		part := open[0]
 		r.chosen(ctx, fmt.Sprintf("more invoices of one moment, %s, than a query shows: export packages by amounts; %s", at.Format(time.RFC3339Nano), r.supplies(ctx).left()))
-		order := part.order(flow.ExportOrder{Window: flow.Window{Connection: r.connection, Subject: subject, From: at, To: at}, OnlyMetadata: lookingBack})
+		order := part.order(flow.ExportOrder{Window: flow.Window{Connection: r.connection, Subject: subject, From: at, To: at.Add(shownAs(at))}, OnlyMetadata: lookingBack})
 		brought, err := r.export(ctx, order)
 		if err != nil || !brought.got {
 			return false, false, err
@@ -115,12 +121,16 @@ func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at t
 			return false, true, nil // although a query has shown it: the next cycle asks again
 		}
 		if brought.Truncated {
-			halves, can := part.splitAt(brought.Median)
+			halves, can := part.splitAfter(brought.CollectedList)
 			if !can {
 				return false, false, nil
 			}
 			open = append(open[1:], halves...)
 			continue
+		}
+		if comes := max(brought.Invoices, brought.List.Count+brought.Apart.Count); comes < part.seen {
+			workflow.GetLogger(ctx).Error("KSeF gives fewer invoices of a moment than it has shown", "at", at, "shown", part.seen, "given", comes)
+			return false, false, nil
 		}
 		got, err := r.startBrought(ctx, order, brought.CollectedList, nothing)
 		if err != nil || got.ends || r.paused != "" {

@@ -110,7 +110,7 @@ func TestSplit_leavesNoAmountOutAndTakesNoneTwice(t *testing.T) {
 			if part.to != nil {
 				at = decimal.Min(at, *part.to)
 			}
-			halves, can := part.split(at)
+			halves, can := part.split(at, 0, 0)
 			if part.from != nil && part.to != nil && part.from.Equal(*part.to) {
 				require.False(t, can, "of one amount")
 			}

@@ -117,7 +117,7 @@ func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w wi
 			position.offset = 0
 		}
 		if position.stuck(got.page) {
-			whole, ends, err := r.stuck(ctx, subject, position, follows)
+			whole, ends, err := r.stuck(ctx, subject, position, max(1, got.seen), follows)
 			if err != nil || ends {
 				return false, false, err
 			}
@@ -148,6 +148,7 @@ type brought struct {
 	started bool // all of it
 	packed  bool // by a package, of which page tells
 	list    bool // by a package of the list alone
+	seen    int  // invoices that a package's list names
 	ends    bool // the sweep: there is a pause, or a preview
 }
 

@@ -78,9 +78,11 @@ func (s *sendInvoices) cycle(ctx workflow.Context) error {
 		return nil
 	}
 	s.doing = "asking Teamogy for ready invoices"
-	result, err := run(ctx, manyCalls, "Start sending the invoices that Teamogy marks as ready", starts.StartSends, flow.StartSendsInput{
-		Connection: s.connection, Held: s.held(),
-	})
+	in := flow.StartSendsInput{Connection: s.connection, Held: s.held()}
+	if s.last != nil {
+		in.Deferred, in.UnderWay = s.last.Deferred, s.last.UnderWay
+	}
+	result, err := run(ctx, manyCalls, "Start sending the invoices that Teamogy marks as ready", starts.StartSends, in)
 	if err != nil {
 		return err
 	}
@@ -90,7 +92,7 @@ func (s *sendInvoices) cycle(ctx workflow.Context) error {
 	s.state.Totals.Started += result.Started
 	ready := fmt.Sprintf("%d ready", result.Ready)
 	if result.Unread {
-		ready = fmt.Sprintf("%d under way, which is as many as may be: no others were looked for", result.Running)
+		ready = fmt.Sprintf("%d under way, which is as many as may be: no others were looked for", result.UnderWay)
 	}
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("%s, %d started, last asked %s",
 		ready, s.state.Totals.Started, s.state.LastPoll.UTC().Format(time.RFC3339)))

@@ -39,7 +39,7 @@ func (w window) nextPage(page flow.Found) (window, bool) {
 		return window{from: page.LastDate, to: w.to}, true
 	}
 	if w.stuck(page) {
-		behind := window{from: w.from.Truncate(tick).Add(tick), to: w.to}
+		behind := window{from: w.behind(), to: w.to}
 		return behind, w.to.IsZero() || !behind.from.After(w.to)
 	}
 	w.offset++
@@ -53,6 +53,23 @@ const (
 	// tick is the unit of KSeF's times of storage.
 	tick = 100 * time.Nanosecond
 )
+
+// shownAs is how long a moment lasts that KSeF shows, by its digits: it may keep
+// times more finely than it shows them.
+func shownAs(at time.Time) time.Duration {
+	for _, unit := range []time.Duration{time.Millisecond, time.Microsecond} {
+		if at.Truncate(unit).Equal(at) {
+			return unit
+		}
+	}
+	return tick
+}
+
+// behind is the first time behind the moment that the window begins with.
+func (w window) behind() time.Time {
+	at := w.from.Truncate(tick)
+	return at.Add(shownAs(at))
+}
 
 // stuck tells that more records share one time of storage, that of the window's
 // beginning, than KSeF shows of one query: no query brings the rest of them. The

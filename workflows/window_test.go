@@ -181,3 +181,14 @@ func TestOverlap_findsEveryRecordThatIsShownLate(t *testing.T) {
 	usual := overlap(start, start.Add(-24*time.Hour), start.AddDate(-1, 0, 0))
 	require.Equal(t, []window{{from: start.Add(-3 * 24 * time.Hour), to: start}}, usual)
 }
+
+func TestShownAs_goesByTheDigitsOfATime(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"2026-11-13T10:00:00Z": time.Millisecond, "2026-11-13T10:00:00.345Z": time.Millisecond,
+		"2026-11-13T10:00:00.345678Z": time.Microsecond, "2026-11-13T10:00:00.3456789Z": tick,
+	} {
+		at, err := time.Parse(time.RFC3339Nano, text)
+		require.NoError(t, err)
+		require.Equal(t, want, shownAs(at), text)
+	}
+}

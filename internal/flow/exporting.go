@@ -58,7 +58,11 @@ type CollectedList struct {
 	// Apart are invoices of the package's list whose XML is not in the package, or
 	// is not what the list says.
 	Apart ListRef `json:"apart,omitzero"`
+	// Invoices is how many the package's list names.
+	Invoices int `json:"invoices,omitempty"`
 	// Median is the gross amount in the middle, of a package that was cut off.
 	Median string `json:"median,omitempty"`
-	Bytes  int64  `json:"bytes,omitempty"` // of the package
+	// UpToMedian is how many of them have that amount or less.
+	UpToMedian int   `json:"upToMedian,omitempty"`
+	Bytes      int64 `json:"bytes,omitempty"` // of the package
 }

@@ -47,6 +47,9 @@ type HoldChange struct {
 type StartSendsInput struct {
 	Connection string  `json:"connection"`
 	Held       []int64 `json:"held,omitempty"`
+	// Deferred and UnderWay are those of the poll before.
+	Deferred int `json:"deferred,omitempty"`
+	UnderWay int `json:"underWay,omitempty"`
 }
 
 // StartSendsResult counts what became of Teamogy's ready list.
@@ -60,6 +63,7 @@ type StartSendsResult struct {
 	Failed   int `json:"failed,omitempty"`   // could not be looked after; the next poll tries again
 	// Unread says that so many are under way that the list was not read.
 	Unread   bool     `json:"unread,omitempty"`
+	UnderWay int      `json:"underWay,omitempty"` // SendInvoice workflows that run, also those not in the list
 	Settings Settings `json:"settings"`
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/simulator/ksefsim"
 )
 
 // many seeds made-up invoices of suppliers and gives what KSeF holds of them.
@@ -67,4 +68,24 @@ func TestReceiveInvoices_bringsManyInvoicesByOneExportPackage(t *testing.T) {
 	require.Equal(t, 60, status.Totals.Started)
 	require.Nil(t, status.Manifest)
 	require.False(t, b.cursor().IsZero())
+}
+
+// KSeF puts so many invoices into a package, in time's order, and more than that
+// were stored at one moment: the next package would begin with the same ones.
+// They are divided by their amounts.
+func TestReceiveInvoices_getsEachInvoiceOfAMomentThatFillsMoreThanAPackage(t *testing.T) {
+	const full = 40
+	b := newBed(t, fast, func(o *bedOptions) { o.ksef.QueryRecords, o.ksef.Limits = full, ksefsim.LimitsOff })
+	b.many(full/2, map[string]any{"spread": "3h"}) // so that the package is cut off within the moment
+	b.many(3*full, map[string]any{"sameInstant": true})
+	all := b.many(full/2, nil)
+	require.Len(t, all, 4*full)
+	b.receiveAll(all)
+	b.eventually("the cursor is behind them", func() bool {
+		status := b.receiveStatus()
+		return status.Manifest == nil && len(status.Stuck) == 0 && b.cursor().After(b.foundFact(all[len(all)-1].KSeFNumber).metadata.PermanentStorageDate)
+	})
+	require.Greater(t, b.requests(b.ksefURL, "POST /invoices/exports"), 4)
+	require.Zero(t, b.requests(b.ksefURL, "GET /invoices/ksef/{ksefNumber}"))
+	b.allReceived(all)
 }

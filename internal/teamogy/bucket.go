@@ -276,6 +276,15 @@ func (b *Bucket) acquire(ctx context.Context, p Priority, owner any) (*grant, er
 	return nil, quotaLocal(max(time.Millisecond, b.waitFor(now, p, b.queue.ahead(p, w.round))))
 }
 
+// foreseen is how long a call of an owner would wait.
+func (b *Bucket) foreseen(p Priority, owner any) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	b.advance(now)
+	return b.waitFor(now, p, b.queue.ahead(p, b.nextRound(p, owner)))
+}
+
 // appoint tells a call that is refused at once when to come again. Of one owner's calls each is told a later time, as
 // fast as the bucket refills: hundreds that come again at the same moment would be refused again. What would be more
 // than two minutes ahead begins anew, since those before may not come.

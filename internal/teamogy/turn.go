@@ -3,6 +3,7 @@ package teamogy
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // heldTurn is a turn within the quota that was taken before its request is made.
@@ -41,6 +42,10 @@ func (h *heldTurn) give() {
 		g.unused()
 	}
 }
+
+// Queue is how long a call of the priority that is made now would wait for its turn within the request quota, as far as
+// can be foreseen.
+func (c *Client) Queue(p Priority) time.Duration { return c.bucket.foreseen(p, c) }
 
 // takeTurn is the turn that the context holds, or the next that comes.
 func (c *Client) takeTurn(ctx context.Context, operation string) (*grant, error) {

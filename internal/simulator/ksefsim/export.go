@@ -137,10 +137,10 @@ func (s *Simulator) orderExport(c *call) (*reply, error) {
 	}
 	s.disturbExport(c, e)
 	if e.code == exportDone && !e.stuck {
-		found := s.find(c.token.auth.context.nip, body.Filters, within, c.now, false, maxQueryRecords+1)
+		found := s.find(c.token.auth.context.nip, body.Filters, within, c.now, false, s.cfg.QueryRecords+1)
 		e.content = &exportPackage{kept: s.store.exports.kept, order: packageOrder{
 			key: key, iv: iv, compression: compression, metadataOnly: body.OnlyMetadata, partBytes: s.cfg.ExportPartBytes,
-			most: s.store.exports.packageBytes, records: found,
+			most: s.store.exports.packageBytes, mostInvoices: s.cfg.QueryRecords, records: found,
 			wrongHash: len(found) > 0 && c.strike(faultPartHash) != nil, // nothing has no parts
 		}}
 	}

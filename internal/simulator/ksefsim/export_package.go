@@ -22,6 +22,7 @@ type packageOrder struct {
 	metadataOnly bool
 	records      []*record // in the order of the query's date; one more than fits says that there are more
 	most         int64     // bytes of compressed invoices
+	mostInvoices int
 	partBytes    int       // before encryption
 	wrongHash    bool      // a fault: the last part's hashes are wrong
 }
@@ -69,7 +70,7 @@ func (o *packageOrder) build() (madePackage, [][]byte, error) {
 // fitting are the invoices that a package takes by their number and size. The
 // list of metadata does not count.
 func (o *packageOrder) fitting() []*record {
-	records := o.records[:min(len(o.records), maxQueryRecords)]
+	records := o.records[:min(len(o.records), o.mostInvoices)]
 	if o.metadataOnly {
 		return records
 	}

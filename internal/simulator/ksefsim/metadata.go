@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// maxQueryRecords is how many invoices a query can reach and an export holds.
+// maxQueryRecords is how many invoices a query can reach and an export holds,
+// unless Config.QueryRecords says otherwise.
 const maxQueryRecords = 10_000
 
 // queryMetadata answers POST /invoices/query/metadata.
@@ -19,11 +20,11 @@ func (s *Simulator) queryMetadata(c *call) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := c.queryInt("pageOffset", 0, 0, maxQueryRecords)
+	page, err := c.queryInt("pageOffset", 0, 0, s.cfg.QueryRecords)
 	if err != nil {
 		return nil, err
 	}
-	if page*size >= maxQueryRecords {
+	if page*size >= s.cfg.QueryRecords {
 		return nil, invalid("Tak daleko sięga się tylko krótszym zakresem dat (najwyżej 10 000 faktur).")
 	}
 	descending := false
@@ -45,7 +46,7 @@ func (s *Simulator) queryMetadata(c *call) (*reply, error) {
 		return nil, refuse(21183, "dateRange.from leży za PermanentStorageHwmDate.")
 	}
 
-	first, end := page*size, min(page*size+size, maxQueryRecords)
+	first, end := page*size, min(page*size+size, s.cfg.QueryRecords)
 	s.lock(c.now)
 	found := s.find(c.token.auth.context.nip, &q, within, c.now, descending, end+1)
 	s.mu.Unlock()
@@ -55,7 +56,7 @@ func (s *Simulator) queryMetadata(c *call) (*reply, error) {
 		HWM       *string       `json:"permanentStorageHwmDate,omitempty"`
 		Invoices  []metadataDoc `json:"invoices"`
 	}{HasMore: len(found) > end, HWM: stampOrNil(within.hwm), Invoices: []metadataDoc{}}
-	doc.Truncated = doc.HasMore && end == maxQueryRecords
+	doc.Truncated = doc.HasMore && end == s.cfg.QueryRecords
 	for _, r := range found[min(first, len(found)):min(end, len(found))] {
 		doc.Invoices = append(doc.Invoices, metadataOf(r))
 	}

@@ -67,6 +67,9 @@ type Config struct {
 	// means 50 MB. UPOPageSize is the number of invoices on a page of a session's
 	// UPO; 0 means 10,000.
 	ExportPartBytes, UPOPageSize int
+	// QueryRecords is how many invoices a query can reach and an export holds; 0
+	// means KSeF's 10,000.
+	QueryRecords int
 
 	// Logger receives one line for each request at debug level; nil discards.
 	Logger *slog.Logger
@@ -157,6 +160,9 @@ func New(c Config) (*Simulator, error) {
 	}
 	if c.ExportPartBytes <= 0 {
 		c.ExportPartBytes = 50_000_000
+	}
+	if c.QueryRecords <= 0 {
+		c.QueryRecords = maxQueryRecords
 	}
 	if c.UPOPageSize <= 0 {
 		c.UPOPageSize = maxSessionInvoices

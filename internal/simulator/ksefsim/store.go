@@ -106,7 +106,7 @@ func (s *Simulator) acceptAll(records []*record, oneInstant bool) {
 // later than those before it, unless somebody says when it was.
 func (s *Simulator) giveStorageTime(r *record) {
 	if r.stored.IsZero() {
-		r.stored = r.acquired.Add(s.cfg.StorageDelay)
+		r.stored = r.acquired.Add(s.cfg.StorageDelay).Truncate(time.Microsecond)
 		if next := s.store.last.Add(time.Microsecond); r.stored.Before(next) {
 			r.stored = next
 		}

@@ -1,0 +1,77 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"teamogy-ksef/internal/connection"
+	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/teamogy"
+)
+
+const (
+	// stepShare is which part of Teamogy's quota workflows are let go on with: a
+	// twentieth is left to what comes meanwhile.
+	stepShare = 0.95
+	// stepBurst is how many may go on at once.
+	stepBurst = 5
+	// longestQueue is how long a call may have to wait for its turn at Teamogy's
+	// quota for the next workflow to be let go on, in real time: a call waits 20 s
+	// at most and is tried again then.
+	longestQueue = 8 * time.Second
+	// longestInStep is how long one attempt keeps step, in real time.
+	longestInStep = 10 * time.Minute
+	// stepLook is the pause before the queue is looked at again.
+	stepLook = 200 * time.Millisecond
+)
+
+// inStep lets workflows go on to their next request to Teamogy no faster than its
+// quota takes them. Thousands that wait for their turn would ask for it again and
+// again: each time costs Temporal an attempt, and brings nobody forward.
+type inStep struct {
+	base     *base
+	client   TeamogyClient // nil: there is no pace to keep
+	priority teamogy.Priority
+	every    time.Duration
+	next     time.Time
+	ends     time.Time
+}
+
+// keepStep begins to keep step with a connection's Teamogy for a while.
+func (b *base) keepStep(client TeamogyClient, c *connection.Connection, priority teamogy.Priority, longest time.Duration) *inStep {
+	s := &inStep{base: b, ends: b.Now().Add(longest)}
+	if client != nil && c != nil && c.TeamogyRequestsPerMinute > 0 {
+		s.client, s.priority = client, priority
+		s.every = flow.Scaled(time.Duration(float64(time.Minute)/stepShare/float64(c.TeamogyRequestsPerMinute)), c.TimeScale)
+	}
+	return s
+}
+
+// wait waits until the next workflow may go on. It tells whether that has come
+// within the time.
+func (s *inStep) wait(ctx context.Context) (inTime bool, err error) {
+	if s.client == nil {
+		return true, nil
+	}
+	for {
+		now := s.base.Now()
+		if !now.Before(s.ends) {
+			return false, nil
+		}
+		wait := s.next.Sub(now)
+		if s.client.Queue(s.priority) > longestQueue {
+			wait = max(wait, stepLook)
+		}
+		if wait <= 0 {
+			earliest := now.Add(-stepBurst * s.every)
+			if s.next.Before(earliest) {
+				s.next = earliest
+			}
+			s.next = s.next.Add(s.every)
+			return true, nil
+		}
+		if err := s.base.pause(ctx, min(wait, s.ends.Sub(now))); err != nil {
+			return false, err
+		}
+	}
+}
