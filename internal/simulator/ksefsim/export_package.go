@@ -23,8 +23,8 @@ type packageOrder struct {
 	records      []*record // in the order of the query's date; one more than fits says that there are more
 	most         int64     // bytes of compressed invoices
 	mostInvoices int
-	partBytes    int       // before encryption
-	wrongHash    bool      // a fault: the last part's hashes are wrong
+	partBytes    int  // before encryption
+	wrongHash    bool // a fault: the last part's hashes are wrong
 }
 
 // madePackage describes a package.
