@@ -117,6 +117,7 @@ type Starts struct {
 	compared  *comparisons
 	handOvers *handOvers
 	running   func(ctx context.Context, connection string) (int, error) // counts the SendInvoice workflows that run
+	begin     func(context.Context, flow.InvoiceStart) (bool, error)    // starts one and tells whether it is new
 }
 
 // Registry is the part of a worker that Register needs.
@@ -142,7 +143,7 @@ func Register(r Registry, d Dependencies) {
 	r.RegisterActivity(&KSeF{b})
 	r.RegisterActivity(&Session{b})
 	r.RegisterActivity(&Teamogy{b})
-	r.RegisterActivity(&Starts{base: b, compared: newComparisons(d.Now), handOvers: &handOvers{signal: signalTransmit}, running: sendsRunning})
+	r.RegisterActivity(&Starts{base: b, compared: newComparisons(d.Now), handOvers: &handOvers{signal: signalTransmit}, running: sendsRunning, begin: start})
 }
 
 // Warsaw is the time zone of KSeF's calendar days.

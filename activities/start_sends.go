@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
+	"golang.org/x/sync/errgroup"
 
+	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/connection"
 	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/teamogy"
@@ -55,7 +58,9 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 		out.Deferred, out.Unread = in.Deferred, true
 		return out, nil
 	}
-	ready, err := client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.Normal), c.SendTypes, c.SendReadyStatus)
+	// One of these requests brings many invoices on; it must not wait behind the
+	// numbers of all that are written back.
+	ready, err := client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.High), c.SendTypes, c.SendReadyStatus)
 	if err != nil {
 		return out, err
 	}
@@ -66,15 +71,20 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 	var refused []teamogy.ReadyInvoice
 	var waiting []readyDocument
 	var last error
-	for _, document := range ready {
-		if slices.Contains(in.Held, document.ID) {
-			out.Held++
-			continue
-		}
-		record, err := s.sentRecord(ctx, c.Name, document.ID)
+	held := func(document teamogy.ReadyInvoice) bool { return slices.Contains(in.Held, document.ID) }
+	out.Held = len(ready)
+	ready = slices.DeleteFunc(ready, held)
+	out.Held -= len(ready)
+	records := make([]*sentRecord, len(ready))
+	failures := sideBySide(len(ready), func(i int) (err error) {
+		records[i], err = s.sentRecord(ctx, c.Name, ready[i].ID)
+		return err
+	})
+	for i, document := range ready {
+		record := records[i]
 		switch {
-		case err != nil:
-			last = archiving("read the record of "+documentName(document.ID), err)
+		case failures[i] != nil:
+			last = archiving("read the record of "+documentName(document.ID), failures[i])
 			out.Failed++
 		case record.numberWritten():
 			out.Running++ // done; Teamogy's view is stale, or somebody set the status back
@@ -99,10 +109,14 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 			last = fmt.Errorf("compare %s with what was refused: %w", documentName(document.ID), err)
 			out.Failed++
 		} else if changed {
+			if out.Started >= room {
+				out.Deferred++
+				continue // the next poll looks again
+			}
 			before := out.Started
-			last = cmp.Or(s.startSend(ctx, c, document, nil, room, &out), last)
+			last = cmp.Or(s.startSends(ctx, c, []sendStart{{ReadyInvoice: document}}, &out), last)
 			if out.Started == before {
-				continue // no room: the next poll looks again
+				continue
 			}
 		} else {
 			out.Refused++
@@ -141,6 +155,11 @@ const longestStartingSends = 4 * time.Minute
 func (s *Starts) startWaiting(ctx context.Context, client TeamogyClient, c *connection.Connection, waiting []readyDocument, room int, out *flow.StartSendsResult) error {
 	var last error
 	step, inTime := s.keepStep(client, c, teamogy.Normal, longestStartingSends), true
+	var together []sendStart // not more than there is room for
+	begin := func() {
+		last = cmp.Or(s.startSends(ctx, c, together, out), last)
+		together = together[:0]
+	}
 	for piece := range slices.Chunk(waiting, pieceOfStarts) {
 		shown, err := s.showXML(ctx, client, c, piece, room-out.Started)
 		busy := err != nil && classify(err).Type == flow.ErrTeamogyQuota
@@ -163,8 +182,19 @@ func (s *Starts) startWaiting(ctx context.Context, client TeamogyClient, c *conn
 					continue
 				}
 			}
-			last = cmp.Or(s.startSend(ctx, c, document.ReadyInvoice, shown[document.ID], room, out), last)
+			if out.Started+len(together) >= room {
+				begin() // perhaps some run already
+			}
+			if out.Started >= room {
+				out.Deferred++
+				continue
+			}
+			together = append(together, sendStart{document.ReadyInvoice, shown[document.ID]})
+			if len(together) == startsAtOnce || shown[document.ID] == nil {
+				begin()
+			}
 		}
+		begin()
 	}
 	return last
 }
@@ -188,13 +218,17 @@ func (s *Starts) showXML(ctx context.Context, client TeamogyClient, c *connectio
 	shown := map[int64]*flow.ShownXML{}
 	for pauses := 0; len(ids) > 0; pauses++ {
 		at := s.Now().UTC()
-		found, err := client.ReadReadyXML(teamogy.WithPriority(ctx, teamogy.Normal), ids, c.SendTypes, c.SendReadyStatus)
-		for id, xml := range found {
-			ref, err := s.Archive.PutDocument(ctx, xml)
+		found, err := client.ReadReadyXML(teamogy.WithPriority(ctx, teamogy.High), ids, c.SendTypes, c.SendReadyStatus)
+		of := slices.Collect(maps.Keys(found))
+		refs := make([]archive.Ref, len(of))
+		for i, err := range sideBySide(len(of), func(i int) (err error) {
+			refs[i], err = s.Archive.PutDocument(ctx, found[of[i]])
+			return err
+		}) {
 			if err != nil {
 				return shown, archiving("keep an invoice's XML", err)
 			}
-			shown[id] = &flow.ShownXML{Document: flow.Ref(ref), Number: numbers[id], At: at}
+			shown[of[i]] = &flow.ShownXML{Document: flow.Ref(refs[i]), Number: numbers[of[i]], At: at}
 		}
 		p := &problem{}
 		if err != nil {
@@ -211,24 +245,49 @@ func (s *Starts) showXML(ctx context.Context, client TeamogyClient, c *connectio
 	return shown, nil
 }
 
-func (s *Starts) startSend(ctx context.Context, c *connection.Connection, document teamogy.ReadyInvoice, shown *flow.ShownXML, room int, out *flow.StartSendsResult) error {
-	if out.Started >= room {
-		out.Deferred++
-		return nil
+// sendStart is a document that is to be sent, with its XML where that is known.
+type sendStart struct {
+	teamogy.ReadyInvoice
+	shown *flow.ShownXML
+}
+
+// startSends starts a SendInvoice for each of some documents and gives the last failure.
+func (s *Starts) startSends(ctx context.Context, c *connection.Connection, some []sendStart, out *flow.StartSendsResult) error {
+	started := make([]bool, len(some))
+	failures := sideBySide(len(some), func(i int) (err error) {
+		started[i], err = s.begin(ctx, flow.StartOfSend(flow.SendInvoiceInput{
+			Connection: c.Name, DocumentID: some[i].ID, Listed: true, Shown: some[i].shown,
+		}, sendSummary(some[i].ID, some[i].Number)))
+		return err
+	})
+	var last error
+	for i, err := range failures {
+		switch {
+		case err != nil:
+			last = fmt.Errorf("start sending %s: %w", documentName(some[i].ID), err)
+			out.Failed++
+		case started[i]:
+			out.Started++
+		default:
+			out.Running++
+		}
 	}
-	started, err := start(ctx, flow.StartOfSend(flow.SendInvoiceInput{
-		Connection: c.Name, DocumentID: document.ID, Listed: true, Shown: shown,
-	}, sendSummary(document.ID, document.Number)))
-	switch {
-	case err != nil:
-		out.Failed++
-		return fmt.Errorf("start sending %s: %w", documentName(document.ID), err)
-	case started:
-		out.Started++
-	default:
-		out.Running++
+	return last
+}
+
+// sideBySide does something for each of n, some at a time, and gives their failures.
+func sideBySide(n int, do func(i int) error) []error {
+	failures := make([]error, n)
+	var group errgroup.Group
+	group.SetLimit(startsAtOnce)
+	for i := range n {
+		group.Go(func() error {
+			failures[i] = do(i)
+			return nil
+		})
 	}
-	return nil
+	_ = group.Wait() // they are kept
+	return failures
 }
 
 // changed compares the content of a refused document with what was refused:

@@ -2,6 +2,8 @@ package activities
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,6 +99,96 @@ func TestStartSends_readsTheListOnlyWhenThereIsRoom(t *testing.T) {
 		if !c.read {
 			require.Equal(t, c.before.Deferred, out.Deferred, "it is not forgotten that there are more")
 		}
+	}
+}
+
+// listing is a Teamogy with ready documents, whose XML its list may show.
+type listing struct {
+	*fakeTeamogy
+	ready []teamogy.ReadyInvoice
+	shows bool
+}
+
+func (l *listing) ListReadySalesInvoices(context.Context, []string, string) ([]teamogy.ReadyInvoice, error) {
+	return l.ready, nil
+}
+
+func (l *listing) ShowsXML() bool { return l.shows }
+
+func (l *listing) Queue(teamogy.Priority) time.Duration { return 0 }
+
+func (l *listing) ReadReadyXML(_ context.Context, ids []int64, _ []string, _ string) (map[int64][]byte, error) {
+	found := map[int64][]byte{}
+	for _, id := range ids {
+		found[id] = fmt.Appendf(nil, "<Faktura>%d</Faktura>", id)
+	}
+	return found, nil
+}
+
+// Whatever runs already and whatever is held: never more than there is room for,
+// none twice, and the rest waits for the next poll.
+func TestStartSends_startsAsManyAsThereIsRoomFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		ready, running int
+		shows          bool
+		perMinute      int
+		already        func(id int64) bool // runs, and is in the list
+		held           []int64
+		want           flow.StartSendsResult
+	}{
+		"all, with XML": {ready: 350, shows: true, want: flow.StartSendsResult{Ready: 350, Started: 350, UnderWay: 350}},
+		"all, without":  {ready: 350, want: flow.StartSendsResult{Ready: 350, Started: 350, UnderWay: 350}},
+		"some held":     {ready: 20, shows: true, held: []int64{3, 20}, want: flow.StartSendsResult{Ready: 20, Held: 2, Started: 18, UnderWay: 18}},
+		"little room": {
+			ready: 30, running: mostInFlight - 13, shows: true,
+			want: flow.StartSendsResult{Ready: 30, Started: 13, Deferred: 17, UnderWay: mostInFlight},
+		},
+		"little room, and some of them run": {
+			ready: 30, running: mostInFlight - 13, shows: true, already: func(id int64) bool { return id <= 10 },
+			want: flow.StartSendsResult{Ready: 30, Running: 10, Started: 13, Deferred: 7, UnderWay: mostInFlight},
+		},
+		"as fast as Teamogy gives their XML": {
+			ready: 1000, perMinute: 60, want: flow.StartSendsResult{Ready: 1000, Started: 234, Deferred: 766, UnderWay: 234},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := &listing{fakeTeamogy: &fakeTeamogy{}, shows: c.shows}
+			for id := range int64(c.ready) {
+				client.ready = append(client.ready, teamogy.ReadyInvoice{ID: id + 1, Number: fmt.Sprint("FV/", id+1)})
+			}
+			b := teamogyBase(t, client)
+			stopClock(&b)
+			settings := b.Connections.(*fakeConnections).settings
+			settings.TeamogyRequestsPerMinute, settings.TimeScale = c.perMinute, 1
+			var mu sync.Mutex
+			begun := map[int64]flow.SendInvoiceInput{}
+			s := &Starts{
+				base: b, compared: newComparisons(b.Now), running: func(context.Context, string) (int, error) { return c.running, nil },
+				begin: func(_ context.Context, start flow.InvoiceStart) (bool, error) {
+					in := start.Input.(flow.SendInvoiceInput)
+					mu.Lock()
+					defer mu.Unlock()
+					require.NotContains(t, begun, in.DocumentID)
+					begun[in.DocumentID] = in
+					return c.already == nil || !c.already(in.DocumentID), nil
+				},
+			}
+			out, err := ran(t, s.StartSends, flow.StartSendsInput{Connection: "acme", Held: c.held})
+			require.NoError(t, err)
+			out.Settings = flow.Settings{}
+			require.Equal(t, c.want, out)
+			for id, in := range begun {
+				require.NotContains(t, c.held, id)
+				if c.already != nil {
+					continue // XML was read for what runs already
+				}
+				if require.Equal(t, c.shows, in.Shown != nil); c.shows {
+					xml, err := b.Archive.Document(t.Context(), in.Shown.Document.SHA256)
+					require.NoError(t, err)
+					require.Equal(t, fmt.Sprintf("<Faktura>%d</Faktura>", id), string(xml))
+				}
+			}
+		})
 	}
 }
 
