@@ -57,7 +57,7 @@ func (b *base) scaleOf(ctx context.Context, connection string) float64 {
 // metDetails are kept by Temporal from one attempt to the next, as details of
 // a heartbeat.
 type metDetails struct {
-	MetGate int `json:"metGate"` // attempts that only met a closed gate
+	MetGate int `json:"metGate"` // attempts that only met a closed gate, or only paused
 	Attempt int `json:"attempt"` // the last of them
 }
 

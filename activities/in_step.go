@@ -13,14 +13,19 @@ const (
 	// stepShare is which part of Teamogy's quota workflows are let go on with: a
 	// twentieth is left to what comes meanwhile.
 	stepShare = 0.95
-	// stepBurst is how many may go on at once.
+	// stepBurst is how many may go on at once after the first one.
 	stepBurst = 5
 	// longestQueue is how long a call may have to wait for its turn at Teamogy's
 	// quota for the next workflow to be let go on, in real time: a call waits 20 s
 	// at most and is tried again then.
 	longestQueue = 8 * time.Second
-	// longestInStep is how long one attempt keeps step, in real time.
-	longestInStep = 10 * time.Minute
+	// longestStep is the longest for each answer that is delivered in step, in real
+	// time: two thousand take 40 minutes at most, before those that wait for them
+	// hand over again (flow of Transmit).
+	longestStep = 1200 * time.Millisecond
+	// blockedQueue is a queue that nobody made who waits: Teamogy has asked for a
+	// pause. What goes on then is told once when to come again.
+	blockedQueue = 2 * time.Minute
 	// stepLook is the pause before the queue is looked at again.
 	stepLook = 200 * time.Millisecond
 )
@@ -35,6 +40,9 @@ type inStep struct {
 	every    time.Duration
 	next     time.Time
 	ends     time.Time
+	// passBlocked lets workflows go on while Teamogy is blocked for long: they are
+	// done with KSeF, and others may wait for their place.
+	passBlocked bool
 }
 
 // keepStep begins to keep step with a connection's Teamogy for a while.
@@ -59,7 +67,11 @@ func (s *inStep) wait(ctx context.Context) (inTime bool, err error) {
 			return false, nil
 		}
 		wait := s.next.Sub(now)
-		if s.client.Queue(s.priority) > longestQueue {
+		queue := s.client.Queue(s.priority)
+		if s.passBlocked && queue > blockedQueue {
+			return true, nil
+		}
+		if queue > longestQueue {
 			wait = max(wait, stepLook)
 		}
 		if wait <= 0 {

@@ -64,3 +64,15 @@ func TestInStep_holdsNobodyWhereThePaceIsNotKnown(t *testing.T) {
 		require.True(t, inTime)
 	}
 }
+
+// An answer is not kept for as long as Teamogy asks for a pause.
+func TestInStep_letsAnswersGoOnWhileTeamogyIsBlocked(t *testing.T) {
+	step, passed := stepping(t, 10*time.Minute, func(time.Duration) time.Duration { return time.Hour })
+	step.passBlocked = true
+	for range 250 {
+		inTime, err := step.wait(t.Context())
+		require.NoError(t, err)
+		require.True(t, inTime)
+	}
+	require.Zero(t, passed())
+}

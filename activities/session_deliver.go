@@ -35,10 +35,12 @@ func (s *Session) DeliverResults(ctx context.Context, in flow.DeliverInput) (out
 		items = append(items, list[i])
 	}
 	client, c, err := s.beyondGates().Teamogy(ctx, in.Connection)
-	if err != nil {
-		client = nil // that holds up no answer
+	if err != nil || triesOf(ctx) > 1 {
+		client = nil // no failure holds up the other answers
 	}
-	return s.deliver(ctx, in.Connection, items, s.keepStep(client, c, teamogy.High, longestInStep))
+	step := s.keepStep(client, c, teamogy.High, time.Duration(len(items))*longestStep)
+	step.passBlocked = true
+	return s.deliver(ctx, in.Connection, items, step)
 }
 
 // DeliverKnown answers hand-overs that came again although their answers are

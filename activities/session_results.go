@@ -66,7 +66,7 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 	began := scheduledOf(ctx, s.Now())
 	before := time.Duration(in.WaitedSeconds) * time.Second
 	ends := began.Add(flow.Scaled(lookFor, c.TimeScale))
-	paused := attemptOf(ctx) > 1 // Temporal has waited
+	paused := attemptOf(ctx) > 1 || s.Now().Sub(began) >= firstLook // Temporal has waited, or a person has reset it
 	for now := s.Now(); paused || now.Before(ends); now = s.Now() {
 		next := untilNextLook(flow.Unscaled(before+now.Sub(began), c.TimeScale))
 		left := min(flow.Scaled(next, c.TimeScale), ends.Sub(now))

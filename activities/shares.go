@@ -36,7 +36,8 @@ type Shares struct {
 	turn  map[string]time.Time // when the last one that was refused was told to come again
 }
 
-// waitsForKSeF are the activities that hold a slot for as long as KSeF takes.
+// waitsForKSeF are the activities that hold a slot while KSeF works:
+// CollectExport for as long as it takes, AwaitSession for a minute or so.
 var waitsForKSeF = map[string]bool{"AwaitSession": true, "CollectExport": true}
 
 const (

@@ -26,12 +26,17 @@ const mostInFlight = 2000
 // that was longer than what could be started.
 const worthReading = mostInFlight * 3 / 4
 
-// listCanWait tells whether the ready list need not be read now. If none of those
-// under way has ended since the poll before, perhaps none will, and what room
-// there is is used.
+// mostUnread is how many polls in a row leave the list unread although there is
+// room for some.
+const mostUnread = 3
+
+// listCanWait tells whether the ready list need not be read now: the last time
+// there was no room for some of it, and there still is not for many. If none of
+// those under way has ended since the poll before, perhaps none will, and what
+// room there is is used.
 func listCanWait(in flow.StartSendsInput, running int) bool {
 	room := mostInFlight - running
-	return room <= 0 || in.Deferred > 0 && room < worthReading && running < in.UnderWay
+	return room <= 0 || in.NoRoom > 0 && in.Unread < mostUnread && room < worthReading && running < in.UnderWay
 }
 
 // StartSends asks Teamogy for ready sales invoices and starts a SendInvoice
@@ -55,7 +60,7 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 	}
 	room := max(0, mostInFlight-running)
 	if out.UnderWay = running; listCanWait(in, running) {
-		out.Deferred, out.Unread = in.Deferred, true
+		out.Deferred, out.NoRoom, out.Unread = in.NoRoom, in.NoRoom, in.Unread+1
 		return out, nil
 	}
 	// One of these requests brings many invoices on; it must not wait behind the
@@ -94,7 +99,11 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 			waiting = append(waiting, readyDocument{document, len(record.Fetched) == 0})
 		}
 	}
-	last = cmp.Or(s.startWaiting(ctx, client, c, waiting, room, &out), last)
+	failed, err := s.startWaiting(ctx, client, c, waiting, room, &out)
+	if err != nil {
+		return out, err // the worker stops
+	}
+	last = cmp.Or(failed, last)
 	// Looking whether refused documents have changed costs requests, so it
 	// comes last and a few at a time.
 	looks := 0
@@ -111,6 +120,7 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 		} else if changed {
 			if out.Started >= room {
 				out.Deferred++
+				out.NoRoom++
 				continue // the next poll looks again
 			}
 			before := out.Started
@@ -148,12 +158,11 @@ const pieceOfStarts = 100
 
 // longestStartingSends is how long one poll goes on starting invoices whose XML each has to be asked for, in real time;
 // the next one goes on.
-const longestStartingSends = 4 * time.Minute
+const longestStartingSends = 3 * time.Minute
 
 // startWaiting starts a SendInvoice for each document, with its XML where Teamogy's list shows that, and else as fast as
-// Teamogy's quota lets each ask for its own.
-func (s *Starts) startWaiting(ctx context.Context, client TeamogyClient, c *connection.Connection, waiting []readyDocument, room int, out *flow.StartSendsResult) error {
-	var last error
+// Teamogy's quota lets each ask for its own. It gives the last failure that concerned one of them.
+func (s *Starts) startWaiting(ctx context.Context, client TeamogyClient, c *connection.Connection, waiting []readyDocument, room int, out *flow.StartSendsResult) (last, err error) {
 	step, inTime := s.keepStep(client, c, teamogy.Normal, longestStartingSends), true
 	var together []sendStart // not more than there is room for
 	begin := func() {
@@ -173,8 +182,9 @@ func (s *Starts) startWaiting(ctx context.Context, client TeamogyClient, c *conn
 			}
 			if document.new && shown[document.ID] == nil && out.Started < room {
 				if inTime {
+					begin() // what need not wait
 					if inTime, err = step.wait(ctx); err != nil {
-						return err
+						return last, err
 					}
 				}
 				if !inTime {
@@ -187,6 +197,7 @@ func (s *Starts) startWaiting(ctx context.Context, client TeamogyClient, c *conn
 			}
 			if out.Started >= room {
 				out.Deferred++
+				out.NoRoom++
 				continue
 			}
 			together = append(together, sendStart{document.ReadyInvoice, shown[document.ID]})
@@ -196,7 +207,7 @@ func (s *Starts) startWaiting(ctx context.Context, client TeamogyClient, c *conn
 		}
 		begin()
 	}
-	return last
+	return last, nil
 }
 
 // quotaPauses is how often a poll waits for Teamogy's quota before it leaves the rest to the next one.

@@ -81,11 +81,12 @@ func TestStartSends_readsTheListOnlyWhenThereIsRoom(t *testing.T) {
 	}{
 		"none":                       {0, flow.StartSendsInput{}, true},
 		"many, and no more in sight": {most + 1, flow.StartSendsInput{UnderWay: mostInFlight}, true},
-		"many, and more in sight":    {most + 1, flow.StartSendsInput{Deferred: 1, UnderWay: mostInFlight}, false},
-		"some, and more in sight":    {most, flow.StartSendsInput{Deferred: 1, UnderWay: mostInFlight}, true},
-		"many that do not move":      {most + 1, flow.StartSendsInput{Deferred: 1, UnderWay: most + 1}, true},
+		"many, and more in sight":    {most + 1, flow.StartSendsInput{NoRoom: 1, UnderWay: mostInFlight}, false},
+		"some, and more in sight":    {most, flow.StartSendsInput{NoRoom: 1, UnderWay: mostInFlight}, true},
+		"many that do not move":      {most + 1, flow.StartSendsInput{NoRoom: 1, UnderWay: most + 1}, true},
+		"many, for the fourth time":  {most + 1, flow.StartSendsInput{NoRoom: 1, UnderWay: mostInFlight, Unread: mostUnread}, true},
 		"all that may be":            {mostInFlight, flow.StartSendsInput{}, false},
-		"more than may be":           {mostInFlight + 5, flow.StartSendsInput{Deferred: 7}, false},
+		"more than may be":           {mostInFlight + 5, flow.StartSendsInput{NoRoom: 7, Unread: 9}, false},
 	} {
 		client := &fakeTeamogy{}
 		b := teamogyBase(t, client)
@@ -94,10 +95,11 @@ func TestStartSends_readsTheListOnlyWhenThereIsRoom(t *testing.T) {
 		out, err := ran(t, s.StartSends, c.before)
 		require.NoError(t, err)
 		require.Equal(t, c.read, client.lists == 1, name)
-		require.Equal(t, c.read, !out.Unread, name)
+		require.Equal(t, c.read, out.Unread == 0, name)
 		require.Equal(t, c.running, out.UnderWay, name)
 		if !c.read {
-			require.Equal(t, c.before.Deferred, out.Deferred, "it is not forgotten that there are more")
+			require.Equal(t, c.before.Unread+1, out.Unread)
+			require.Equal(t, c.before.NoRoom, out.NoRoom, "it is not forgotten that there are more")
 		}
 	}
 }
@@ -141,14 +143,14 @@ func TestStartSends_startsAsManyAsThereIsRoomFor(t *testing.T) {
 		"some held":     {ready: 20, shows: true, held: []int64{3, 20}, want: flow.StartSendsResult{Ready: 20, Held: 2, Started: 18, UnderWay: 18}},
 		"little room": {
 			ready: 30, running: mostInFlight - 13, shows: true,
-			want: flow.StartSendsResult{Ready: 30, Started: 13, Deferred: 17, UnderWay: mostInFlight},
+			want: flow.StartSendsResult{Ready: 30, Started: 13, Deferred: 17, NoRoom: 17, UnderWay: mostInFlight},
 		},
 		"little room, and some of them run": {
 			ready: 30, running: mostInFlight - 13, shows: true, already: func(id int64) bool { return id <= 10 },
-			want: flow.StartSendsResult{Ready: 30, Running: 10, Started: 13, Deferred: 7, UnderWay: mostInFlight},
+			want: flow.StartSendsResult{Ready: 30, Running: 10, Started: 13, Deferred: 7, NoRoom: 7, UnderWay: mostInFlight},
 		},
 		"as fast as Teamogy gives their XML": {
-			ready: 1000, perMinute: 60, want: flow.StartSendsResult{Ready: 1000, Started: 234, Deferred: 766, UnderWay: 234},
+			ready: 1000, perMinute: 60, want: flow.StartSendsResult{Ready: 1000, Started: 177, Deferred: 823, UnderWay: 177},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

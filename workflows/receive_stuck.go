@@ -18,16 +18,16 @@ const mostSplits = 40
 // and is cut off. Perhaps what was cut off lies behind it, or the moment can be
 // brought in several packages by the invoices' amounts: then it is whole. Else
 // the cursor stays there, and the sweep ends to go on behind it. So many of the
-// moment were seen.
-func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, seen int, follows track) (whole, ends bool, err error) {
+// moment were seen, and the last one shows its time.
+func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, last time.Time, seen int, follows track) (whole, ends bool, err error) {
 	if !r.packages {
 		r.reportStuck(ctx, subject, w.from)
 		return false, false, nil
 	}
-	if follows != nothing && r.wholeAt[subject].Equal(w.from) {
-		return true, false, nil // the cursor stays before it for another reason
+	if at := r.wholeAt[subject]; follows != nothing && !at.IsZero() && !w.from.Before(at) && !last.After(at) {
+		return true, false, nil // the cursor stays before it for another reason, or KSeF shows less finely what is behind it
 	}
-	whole, putOff, err := r.splitMoment(ctx, subject, w.from, seen, follows == nothing)
+	whole, putOff, err := r.splitMoment(ctx, subject, w.from, w.momentEnd(last), seen, follows == nothing)
 	if err != nil || putOff {
 		return false, true, err
 	}
@@ -42,7 +42,7 @@ func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, 
 	if follows == behind {
 		return false, false, nil // the second one: the position stays there, and the sweep goes on
 	}
-	at := w.behind()
+	at := w.behind(last)
 	if b, there := r.state.Behind[subject]; there && b.At.After(at) {
 		at = b.At
 	}
@@ -104,7 +104,7 @@ func (a amounts) order(o flow.ExportOrder) flow.ExportOrder {
 // the amount in its middle. A look back asks for the lists alone. It tells
 // whether all are started, and whether it was put off to the next cycle. A part
 // of which less comes than was seen before is not all, whatever KSeF says.
-func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at time.Time, seen int, lookingBack bool) (whole, putOff bool, err error) {
+func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at, end time.Time, seen int, lookingBack bool) (whole, putOff bool, err error) {
 	open := []amounts{{seen: seen}}
 	for n := 0; len(open) > 0; n++ {
 		if n >= mostSplits || r.supplies(ctx).noPackages {
@@ -112,7 +112,7 @@ func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at t
 		}
 		part := open[0]
 		r.chosen(ctx, fmt.Sprintf("more invoices of one moment, %s, than a query shows: export packages by amounts; %s", at.Format(time.RFC3339Nano), r.supplies(ctx).left()))
-		order := part.order(flow.ExportOrder{Window: flow.Window{Connection: r.connection, Subject: subject, From: at, To: at.Add(shownAs(at))}, OnlyMetadata: lookingBack})
+		order := part.order(flow.ExportOrder{Window: flow.Window{Connection: r.connection, Subject: subject, From: at, To: end}, OnlyMetadata: lookingBack})
 		brought, err := r.export(ctx, order)
 		if err != nil || !brought.got {
 			return false, false, err

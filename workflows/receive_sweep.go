@@ -117,7 +117,7 @@ func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w wi
 			position.offset = 0
 		}
 		if position.stuck(got.page) {
-			whole, ends, err := r.stuck(ctx, subject, position, max(1, got.seen), follows)
+			whole, ends, err := r.stuck(ctx, subject, position, got.page.LastDate, max(1, got.seen), follows)
 			if err != nil || ends {
 				return false, false, err
 			}

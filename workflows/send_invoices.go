@@ -73,14 +73,15 @@ func newSends(ctx workflow.Context, in flow.SendInput) (*sendInvoices, error) {
 
 // cycle asks Teamogy once.
 func (s *sendInvoices) cycle(ctx workflow.Context) error {
+	asked := s.pollNow // by a person, or by what one has changed
 	s.pollNow, s.nextPoll = false, time.Time{}
 	if s.paused != "" {
 		return nil
 	}
 	s.doing = "asking Teamogy for ready invoices"
 	in := flow.StartSendsInput{Connection: s.connection, Held: s.held()}
-	if s.last != nil {
-		in.Deferred, in.UnderWay = s.last.Deferred, s.last.UnderWay
+	if s.last != nil && !asked {
+		in.NoRoom, in.UnderWay, in.Unread = s.last.NoRoom, s.last.UnderWay, s.last.Unread
 	}
 	result, err := run(ctx, manyCalls, "Start sending the invoices that Teamogy marks as ready", starts.StartSends, in)
 	if err != nil {
@@ -91,7 +92,7 @@ func (s *sendInvoices) cycle(ctx workflow.Context) error {
 	s.state.Totals.Cycles++
 	s.state.Totals.Started += result.Started
 	ready := fmt.Sprintf("%d ready", result.Ready)
-	if result.Unread {
+	if result.Unread > 0 {
 		ready = fmt.Sprintf("%d under way, which is as many as may be: no others were looked for", result.UnderWay)
 	}
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("%s, %d started, last asked %s",

@@ -39,7 +39,7 @@ func (w window) nextPage(page flow.Found) (window, bool) {
 		return window{from: page.LastDate, to: w.to}, true
 	}
 	if w.stuck(page) {
-		behind := window{from: w.behind(), to: w.to}
+		behind := window{from: w.behind(page.LastDate), to: w.to}
 		return behind, w.to.IsZero() || !behind.from.After(w.to)
 	}
 	w.offset++
@@ -65,10 +65,25 @@ func shownAs(at time.Time) time.Duration {
 	return tick
 }
 
-// behind is the first time behind the moment that the window begins with.
-func (w window) behind() time.Time {
-	at := w.from.Truncate(tick)
-	return at.Add(shownAs(at))
+// behind is the first time behind the moment that the window begins with and the
+// last record shows. If that shows an earlier time, KSeF shows times less finely
+// than it keeps them, and the moment ends only where it would show another one.
+func (w window) behind(last time.Time) time.Time {
+	at := w.from.Truncate(tick).Add(tick)
+	if end := last.Add(shownAs(last)); last.Before(w.from) && end.After(at) {
+		return end
+	}
+	return at
+}
+
+// momentEnd is up to where the moment may reach; what else lies there comes
+// twice, which is harmless.
+func (w window) momentEnd(last time.Time) time.Time {
+	end := w.from.Add(shownAs(w.from))
+	if other := last.Add(shownAs(last)); last.Before(w.from) && other.After(w.from) {
+		end = other
+	}
+	return end
 }
 
 // stuck tells that more records share one time of storage, that of the window's

@@ -106,7 +106,11 @@ func sendText(l inspect.LongRunning[flow.SendStatus], at time.Time) string {
 	}
 	s := l.Status
 	parts := []string{stateUnlessPaused(l.State, s.Paused)}
-	if s.Last != nil {
+	switch {
+	case s.Last == nil:
+	case s.Last.Unread > 0:
+		parts = append(parts, fmt.Sprintf("%d under way, others were not looked for at the last poll", s.Last.UnderWay))
+	default:
 		parts = append(parts, fmt.Sprintf("%d ready at the last poll, %d started", s.Last.Ready, s.Last.Started))
 	}
 	parts = append(parts, fmt.Sprintf("%d started in all", s.Totals.Started))

@@ -47,9 +47,11 @@ type HoldChange struct {
 type StartSendsInput struct {
 	Connection string  `json:"connection"`
 	Held       []int64 `json:"held,omitempty"`
-	// Deferred and UnderWay are those of the poll before.
-	Deferred int `json:"deferred,omitempty"`
+	// NoRoom, UnderWay and Unread are those of the poll before; all are zero if a
+	// person asks for this one.
+	NoRoom   int `json:"noRoom,omitempty"`
 	UnderWay int `json:"underWay,omitempty"`
+	Unread   int `json:"unread,omitempty"`
 }
 
 // StartSendsResult counts what became of Teamogy's ready list.
@@ -59,10 +61,13 @@ type StartSendsResult struct {
 	Running  int `json:"running"`            // or done and not yet gone from the list
 	Held     int `json:"held,omitempty"`     // by the update Hold
 	Refused  int `json:"refused,omitempty"`  // rejected or withdrawn, content unchanged
-	Deferred int `json:"deferred,omitempty"` // too many under way: the next poll
+	Deferred int `json:"deferred,omitempty"` // too many under way, or Teamogy is too busy: the next poll
 	Failed   int `json:"failed,omitempty"`   // could not be looked after; the next poll tries again
-	// Unread says that so many are under way that the list was not read.
-	Unread   bool     `json:"unread,omitempty"`
+	// NoRoom is how many of the deferred were too many to be under way.
+	NoRoom int `json:"noRoom,omitempty"`
+	// Unread is how many polls in a row, this one included, have not read the list,
+	// because so many are under way.
+	Unread   int      `json:"unread,omitempty"`
 	UnderWay int      `json:"underWay,omitempty"` // SendInvoice workflows that run, also those not in the list
 	Settings Settings `json:"settings"`
 }

@@ -26,7 +26,7 @@ type Priority int
 
 // The priorities. A KSeF number that is not written back is missed by people; an import can wait.
 const (
-	// High is for writing KSeF numbers and states back.
+	// High is for writing KSeF numbers and states back, and for the few requests that bring many issued invoices on.
 	High Priority = iota + 1
 	// Normal is for everything else.
 	Normal

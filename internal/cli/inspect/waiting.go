@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
@@ -60,6 +61,12 @@ func waitingOf(ctx context.Context, c client.Client, query string) ([]Waiting, e
 // a worker that was stopped costs one or two.
 const stuckAttempt = 4
 
+// waitsForKSeF tells that a session only waits for KSeF's decision, and gave its
+// slot on the worker back meanwhile.
+func waitsForKSeF(a *workflowpb.PendingActivityInfo) bool {
+	return a.GetActivityType().GetName() == "AwaitSession" && a.GetLastFailure().GetApplicationFailureInfo().GetType() == flow.ErrKSeFNotYet
+}
+
 // pending lists what fails and is tried again in a running workflow.
 func pending(d *workflowservice.DescribeWorkflowExecutionResponse) []Waiting {
 	info := d.GetWorkflowExecutionInfo()
@@ -76,7 +83,7 @@ func pending(d *workflowservice.DescribeWorkflowExecutionResponse) []Waiting {
 		})
 	}
 	for _, a := range d.GetPendingActivities() {
-		if a.GetLastFailure() == nil {
+		if a.GetLastFailure() == nil || waitsForKSeF(a) {
 			continue
 		}
 		w := Waiting{
