@@ -22,9 +22,10 @@ const (
 	gatherPackage     = 2 * time.Minute
 	gatherPackageReal = time.Minute
 	// manyPending is from how many pending invoices on a silence is
-	// silenceReal at least, for the same reason.
+	// silenceReal at least, for the same reason: a worker hands over half a second's
+	// invoices at once, and a busy server brings them a little later.
 	manyPending = 10
-	silenceReal = time.Second
+	silenceReal = 3 * time.Second
 	// mostInSession bounded an online session before there were batch sessions.
 	mostInSession = 100
 	// betweenOpens is the least time between two sessions, within the 120 opens
