@@ -25,7 +25,7 @@ const (
 	rarestLook  = time.Hour
 	// lookFor is how long AwaitSession waits without news.
 	lookFor = time.Hour
-	// heldPause is the longest pause during which it keeps its slot: KSeF decides
+	// heldPause is the longest pause, in real time, during which it keeps its slot: KSeF decides
 	// on most sessions before the pauses get longer, and on the others perhaps not
 	// for days, when hundreds of them would leave no slot to anything else.
 	heldPause = 30 * time.Second
@@ -63,17 +63,19 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 	}
 	undecided := bySession(plan, in)
 	seen := s.listsOf(client, c.TimeScale)
-	began := scheduledOf(ctx, s.Now())
+	began, paused := s.Now(), attemptOf(ctx) > 1 // then Temporal has waited
+	if paused {
+		began = scheduledOf(ctx, began)
+	}
 	before := time.Duration(in.WaitedSeconds) * time.Second
 	ends := began.Add(flow.Scaled(lookFor, c.TimeScale))
-	paused := attemptOf(ctx) > 1 || s.Now().Sub(began) >= firstLook // Temporal has waited, or a person has reset it
 	for now := s.Now(); paused || now.Before(ends); now = s.Now() {
-		next := untilNextLook(flow.Unscaled(before+now.Sub(began), c.TimeScale))
-		left := min(flow.Scaled(next, c.TimeScale), ends.Sub(now))
+		pause := untilNextLook(flow.Unscaled(before+now.Sub(began), c.TimeScale))
+		left := min(flow.Scaled(pause, c.TimeScale), ends.Sub(now))
 		switch {
 		case paused:
 			paused = false
-		case next > heldPause:
+		case left > heldPause:
 			return out, &problem{
 				Type: flow.ErrKSeFNotYet, gate: true, After: left,
 				Text: fmt.Sprintf("KSeF has not decided yet on %d invoices; it is asked again in %s", len(in.Open), left.Round(time.Second)),
