@@ -456,9 +456,9 @@ func (t *gatedTeamogy) AdoptPurchaseInvoice(ctx context.Context, documentID int6
 	})
 }
 
-func (t *gatedTeamogy) ListReadySalesInvoices(ctx context.Context, types []string, status string) ([]teamogy.ReadyInvoice, error) {
-	return through(ctx, t.visit, callListReady, t.ping, func(ctx context.Context) ([]teamogy.ReadyInvoice, error) {
-		return t.TeamogyClient.ListReadySalesInvoices(ctx, types, status)
+func (t *gatedTeamogy) ListReadySalesInvoices(ctx context.Context, types []string, status string, take func([]teamogy.ReadyInvoice) bool) error {
+	return t.visit.without(ctx, callListReady, t.ping, func(ctx context.Context) error {
+		return t.TeamogyClient.ListReadySalesInvoices(ctx, types, status, take)
 	})
 }
 

@@ -64,11 +64,7 @@ func (h *handOvers) of(connection string) *together.Gathering[flow.HandOver, str
 // not run. If the answer is lost, the same hand-overs are signalled once more:
 // TransmitInvoices knows an invoice by its workflow.
 func signalTransmit(ctx context.Context, connection string, items []flow.HandOver) error {
-	name, argument := flow.SignalTransmitMany, any(flow.HandOvers{Items: items})
-	if len(items) == 1 {
-		name, argument = flow.SignalTransmit, items[0]
-	}
-	_, err := activity.GetClient(ctx).SignalWithStartWorkflow(ctx, flow.TransmitID(connection), name, argument,
+	_, err := activity.GetClient(ctx).SignalWithStartWorkflow(ctx, flow.TransmitID(connection), flow.SignalTransmitMany, flow.HandOvers{Items: items},
 		client.StartWorkflowOptions{
 			TaskQueue:                activity.GetInfo(ctx).TaskQueue,
 			WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
@@ -79,6 +75,6 @@ func signalTransmit(ctx context.Context, connection string, items []flow.HandOve
 			StaticSummary: "KSeF sessions of " + connection,
 			Priority:      flow.OwnersFirst(connection),
 		},
-		flow.TransmitInvoices, flow.TransmitState{Connection: connection, Packages: true})
+		flow.TransmitInvoices, flow.TransmitState{Connection: connection, Packages: true, Windows: true})
 	return err
 }

@@ -42,8 +42,8 @@ func listCanWait(in flow.StartSendsInput, running int) bool {
 // StartSends asks Teamogy for ready sales invoices and starts a SendInvoice
 // for each. The record is read first: what was rejected or withdrawn is not
 // started again until its content changes. Where the list was longer than what may
-// be under way, it is read again when there is room for many: it may have a
-// hundred pages, and few invoices make small packages.
+// be under way, it is read again when there is room for many: few invoices make
+// small packages.
 func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out flow.StartSendsResult, err error) {
 	defer s.failed(ctx, in.Connection, &err)
 	client, c, err := s.Connections.Teamogy(ctx, in.Connection)
@@ -63,51 +63,19 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 		out.Deferred, out.NoRoom, out.Unread = in.NoRoom, in.NoRoom, in.Unread+1
 		return out, nil
 	}
-	// One of these requests brings many invoices on; it must not wait behind the
-	// numbers of all that are written back.
-	ready, err := client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.High), c.SendTypes, c.SendReadyStatus)
+	list, err := s.readReady(ctx, client, c, in, max(mostInFlight, running), &out)
 	if err != nil {
 		return out, err
 	}
-	out.Ready = len(ready)
-	s.compared.keep(c.Name, func(id int64) bool {
-		return slices.ContainsFunc(ready, func(d teamogy.ReadyInvoice) bool { return d.ID == id })
-	})
-	var refused []teamogy.ReadyInvoice
-	var waiting []readyDocument
-	var last error
-	held := func(document teamogy.ReadyInvoice) bool { return slices.Contains(in.Held, document.ID) }
-	out.Held = len(ready)
-	ready = slices.DeleteFunc(ready, held)
-	out.Held -= len(ready)
-	records := make([]*sentRecord, len(ready))
-	failures := sideBySide(len(ready), func(i int) (err error) {
-		records[i], err = s.sentRecord(ctx, c.Name, ready[i].ID)
-		return err
-	})
-	for i, document := range ready {
-		record := records[i]
-		switch {
-		case failures[i] != nil:
-			last = archiving("read the record of "+documentName(document.ID), failures[i])
-			out.Failed++
-		case record.numberWritten():
-			out.Running++ // done; Teamogy's view is stale, or somebody set the status back
-		case record.Accepted == nil && record.everRefused():
-			refused = append(refused, document)
-		default:
-			waiting = append(waiting, readyDocument{document, len(record.Fetched) == 0})
-		}
-	}
-	failed, err := s.startWaiting(ctx, client, c, waiting, room, &out)
+	failed, err := s.startWaiting(ctx, client, c, list.waiting, room, &out)
 	if err != nil {
 		return out, err // the worker stops
 	}
-	last = cmp.Or(failed, last)
+	last := cmp.Or(failed, list.last)
 	// Looking whether refused documents have changed costs requests, so it
 	// comes last and a few at a time.
 	looks := 0
-	for _, document := range refused {
+	for _, document := range list.refused {
 		if looks == mostLooks || !s.compared.due(c.Name, document.ID, c.TimeScale) {
 			out.Refused++
 			continue
@@ -136,11 +104,66 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 	out.UnderWay += out.Started
 	if last != nil {
 		s.Logger.ErrorContext(ctx, "documents could not be looked after; the next poll tries again", "connection", c.Name, "failed", out.Failed, "error", last)
-		if out.Failed == len(ready) && !leaveBehind(ctx, last) {
+		if out.Failed == out.Ready-out.Held && !leaveBehind(ctx, last) {
 			return out, last // perhaps it concerns all of them, and passes
 		}
 	}
 	return out, nil
+}
+
+// readyList is Teamogy's ready list, sorted by what the records say.
+type readyList struct {
+	waiting []readyDocument
+	refused []teamogy.ReadyInvoice
+	last    error // why a record could not be read
+}
+
+// readReady reads the ready list until more than so many are found that are to be sent: as many may be under way
+// already, and the list has them still. So what is asked of Teamogy does not grow with how many wait.
+func (s *Starts) readReady(ctx context.Context, client TeamogyClient, c *connection.Connection, in flow.StartSendsInput, enough int, out *flow.StartSendsResult) (list readyList, err error) {
+	listed := map[int64]bool{}
+	// One of these requests brings many invoices on; it must not wait behind the
+	// numbers of all that are written back.
+	err = client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.High), c.SendTypes, c.SendReadyStatus, func(some []teamogy.ReadyInvoice) bool {
+		out.Ready += len(some)
+		for _, document := range some {
+			listed[document.ID] = true
+		}
+		s.sortReady(ctx, c, in, some, &list, out)
+		out.Partly = len(list.waiting) > enough
+		return !out.Partly
+	})
+	if err == nil && !out.Partly {
+		s.compared.keep(c.Name, func(id int64) bool { return listed[id] })
+	}
+	return list, err
+}
+
+// sortReady reads the records of some ready documents first: what was rejected or withdrawn is not sent again as it is.
+func (s *Starts) sortReady(ctx context.Context, c *connection.Connection, in flow.StartSendsInput, some []teamogy.ReadyInvoice, list *readyList, out *flow.StartSendsResult) {
+	held := func(document teamogy.ReadyInvoice) bool { return slices.Contains(in.Held, document.ID) }
+	out.Held += len(some)
+	some = slices.DeleteFunc(some, held)
+	out.Held -= len(some)
+	records := make([]*sentRecord, len(some))
+	failures := sideBySide(len(some), func(i int) (err error) {
+		records[i], err = s.sentRecord(ctx, c.Name, some[i].ID)
+		return err
+	})
+	for i, document := range some {
+		record := records[i]
+		switch {
+		case failures[i] != nil:
+			list.last = archiving("read the record of "+documentName(document.ID), failures[i])
+			out.Failed++
+		case record.numberWritten():
+			out.Running++ // done; Teamogy's view is stale, or somebody set the status back
+		case record.Accepted == nil && record.everRefused():
+			list.refused = append(list.refused, document)
+		default:
+			list.waiting = append(list.waiting, readyDocument{document, len(record.Fetched) == 0})
+		}
+	}
 }
 
 // mostLooks is how many refused documents are compared in one poll.

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -36,9 +37,9 @@ func (f *fakeTeamogy) RecallDoubt(string, time.Time, int64) {}
 
 func (f *fakeTeamogy) Ping(context.Context) error { return nil }
 
-func (f *fakeTeamogy) ListReadySalesInvoices(context.Context, []string, string) ([]teamogy.ReadyInvoice, error) {
+func (f *fakeTeamogy) ListReadySalesInvoices(context.Context, []string, string, func([]teamogy.ReadyInvoice) bool) error {
 	f.lists++
-	return nil, f.err
+	return f.err
 }
 
 func (f *fakeTeamogy) ReadInvoiceXML(context.Context, int64) ([]byte, teamogy.DocumentInfo, error) {
@@ -109,10 +110,17 @@ type listing struct {
 	*fakeTeamogy
 	ready []teamogy.ReadyInvoice
 	shows bool
+	pages int // that were read
 }
 
-func (l *listing) ListReadySalesInvoices(context.Context, []string, string) ([]teamogy.ReadyInvoice, error) {
-	return l.ready, nil
+func (l *listing) ListReadySalesInvoices(_ context.Context, _ []string, _ string, take func([]teamogy.ReadyInvoice) bool) error {
+	for page := range slices.Chunk(l.ready, 100) {
+		l.pages++
+		if !take(slices.Clone(page)) {
+			break
+		}
+	}
+	return nil
 }
 
 func (l *listing) ShowsXML() bool { return l.shows }
@@ -125,6 +133,13 @@ func (l *listing) ReadReadyXML(_ context.Context, ids []int64, _ []string, _ str
 		found[id] = fmt.Appendf(nil, "<Faktura>%d</Faktura>", id)
 	}
 	return found, nil
+}
+
+func firstIDs(n int64) (ids []int64) {
+	for id := range n {
+		ids = append(ids, id+1)
+	}
+	return ids
 }
 
 // Whatever runs already and whatever is held: never more than there is room for,
@@ -148,6 +163,18 @@ func TestStartSends_startsAsManyAsThereIsRoomFor(t *testing.T) {
 		"little room, and some of them run": {
 			ready: 30, running: mostInFlight - 13, shows: true, already: func(id int64) bool { return id <= 10 },
 			want: flow.StartSendsResult{Ready: 30, Running: 10, Started: 13, Deferred: 7, NoRoom: 7, UnderWay: mostInFlight},
+		},
+		"more than may be under way": {
+			ready: 2050, shows: true,
+			want: flow.StartSendsResult{Ready: 2050, Partly: true, Started: mostInFlight, Deferred: 50, NoRoom: 50, UnderWay: mostInFlight},
+		},
+		"many more, of which the front runs": { // what is behind need not be looked at
+			ready: 5000, running: 500, shows: true, already: func(id int64) bool { return id <= 500 },
+			want: flow.StartSendsResult{Ready: 2100, Partly: true, Running: 500, Started: 1500, Deferred: 100, NoRoom: 100, UnderWay: mostInFlight},
+		},
+		"many more, of which the front is held": {
+			ready: 5000, shows: true, held: firstIDs(2500),
+			want: flow.StartSendsResult{Ready: 4600, Partly: true, Held: 2500, Started: mostInFlight, Deferred: 100, NoRoom: 100, UnderWay: mostInFlight},
 		},
 		"as fast as Teamogy gives their XML": {
 			ready: 1000, perMinute: 60, want: flow.StartSendsResult{Ready: 1000, Started: 177, Deferred: 823, UnderWay: 177},

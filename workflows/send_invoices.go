@@ -92,6 +92,9 @@ func (s *sendInvoices) cycle(ctx workflow.Context) error {
 	s.state.Totals.Cycles++
 	s.state.Totals.Started += result.Started
 	ready := fmt.Sprintf("%d ready", result.Ready)
+	if result.Partly {
+		ready = fmt.Sprintf("%d or more ready", result.Ready)
+	}
 	if result.Unread > 0 {
 		ready = fmt.Sprintf("%d under way, which is as many as may be: no others were looked for", result.UnderWay)
 	}

@@ -13,19 +13,6 @@ import (
 )
 
 const (
-	// gatherSilence ends the gathering of a session: no invoice for so long.
-	gatherSilence = 2 * time.Second
-	// gatherMost bounds the gathering from its first invoice on.
-	gatherMost = 15 * time.Second
-	// gatherPackage is the same when a package is coming together. It is never
-	// less than gatherPackageReal, because a worker's pace has no time scale.
-	gatherPackage     = 2 * time.Minute
-	gatherPackageReal = time.Minute
-	// manyPending is from how many pending invoices on a silence is
-	// silenceReal at least, for the same reason: a worker hands over half a second's
-	// invoices at once, and a busy server brings them a little later.
-	manyPending = 10
-	silenceReal = 3 * time.Second
 	// mostInSession bounded an online session before there were batch sessions.
 	mostInSession = 100
 	// betweenOpens is the least time between two sessions, within the 120 opens
@@ -37,11 +24,6 @@ const (
 	// stuckAfter is when a waiting session stops counting against mostWaiting:
 	// one invoice that KSeF keeps for days must hold nobody.
 	stuckAfter = 24 * time.Hour
-	// lookAfter is the age from which a session is looked after with others.
-	lookAfter = time.Hour
-	// doubtAfter is how long a session may be sending before somebody looks
-	// whether it still runs.
-	doubtAfter = 10 * time.Minute
 	// paceFresh is how long limits and settings are good for.
 	paceFresh = time.Hour
 )
@@ -76,8 +58,8 @@ func newTransmit(ctx workflow.Context, state flow.TransmitState) (*transmitInvoi
 	}
 	t := &transmitInvoices{
 		queue:      queue{TransmitState: state},
-		handedOver: workflow.GetSignalChannel(ctx, flow.SignalTransmit),
-		several:    workflow.GetSignalChannel(ctx, flow.SignalTransmitMany),
+		handedOver: workflow.GetSignalChannel(ctx, flow.SignalTransmitMany),
+		single:     workflow.GetSignalChannel(ctx, flow.SignalTransmit),
 		sent:       workflow.GetSignalChannel(ctx, flow.SignalSessionSent),
 		news:       workflow.GetSignalChannel(ctx, flow.SignalSessionNews),
 	}
@@ -98,7 +80,7 @@ func newTransmit(ctx workflow.Context, state flow.TransmitState) (*transmitInvoi
 type transmitInvoices struct {
 	queue
 	handedOver workflow.ReceiveChannel
-	several    workflow.ReceiveChannel // hand-overs that come together
+	single     workflow.ReceiveChannel // hand-overs of workers of before, each by itself
 	sent       workflow.ReceiveChannel
 	news       workflow.ReceiveChannel
 
@@ -138,12 +120,12 @@ func (t *transmitInvoices) cycle(ctx workflow.Context) error {
 // in a channel when the run ends would be lost.
 func (t *transmitInvoices) drain(ctx workflow.Context) {
 	var item flow.HandOver
-	for t.handedOver.ReceiveAsync(&item) {
+	for t.single.ReceiveAsync(&item) {
 		t.register(item)
 		item = flow.HandOver{}
 	}
 	var many flow.HandOvers
-	for t.several.ReceiveAsync(&many) {
+	for t.handedOver.ReceiveAsync(&many) {
 		for _, item := range many.Items {
 			t.register(item)
 		}
@@ -225,19 +207,6 @@ func (t *transmitInvoices) awaitWork(ctx workflow.Context) error {
 	return err
 }
 
-// blocking are the sessions for whose sending ready invoices wait.
-func (t *transmitInvoices) blocking(ctx workflow.Context) []string {
-	var ids []string
-	if t.ready(workflow.Now(ctx)) > 0 {
-		for _, s := range t.Sessions {
-			if !s.Sent {
-				ids = append(ids, s.ID)
-			}
-		}
-	}
-	return ids
-}
-
 // sendable tells whether a session may be started for what is pending.
 func (t *transmitInvoices) sendable(ctx workflow.Context) bool {
 	now := workflow.Now(ctx)
@@ -250,69 +219,6 @@ func (t *transmitInvoices) sendable(ctx workflow.Context) bool {
 	}
 	_, _, there := t.plan(now, t.pace)
 	return there
-}
-
-// silentlyEnded tells whether a session has ended although it has not told that
-// it is sent.
-func (t *transmitInvoices) silentlyEnded() bool {
-	return slices.ContainsFunc(t.running, func(r runningSession) bool { return r.child.IsReady() && t.sending(r.id) })
-}
-
-// noteEnded gives back the invoices of sessions that ended without a word,
-// because somebody terminated them, and forgets those that were sent.
-func (t *transmitInvoices) noteEnded(ctx workflow.Context) {
-	t.running = slices.DeleteFunc(t.running, func(r runningSession) bool {
-		switch {
-		case !t.sending(r.id):
-			return true
-		case !r.child.IsReady():
-			return false
-		}
-		workflow.GetLogger(ctx).Error("a session ended before it had sent its invoices", "session", r.id, "error", r.child.Get(ctx, nil))
-		t.sessionGone(r.id)
-		return true
-	})
-}
-
-// answerKnown answers registrations whose answer is in the record already.
-func (t *transmitInvoices) answerKnown(ctx workflow.Context) error {
-	for len(t.known) > 0 {
-		items := t.takeKnown(mostInSession) // with answers of 150 bytes each
-		delivered, err := runDraining(ctx, t, manyCalls, fmt.Sprintf("Answer %d invoices that KSeF has decided on before", len(items)),
-			starts.DeliverKnown, flow.DeliverDirectInput{Connection: t.Connection, Items: items})
-		if err != nil {
-			t.known = append(items, t.known...)
-			return err
-		}
-		t.requeue(items, delivered.Unknown)
-	}
-	return nil
-}
-
-// recover looks after sessions whose invoices were registered again, and with
-// them after all that have lasted long: if such a session does not run any
-// more, its invoices are pending again.
-func (t *transmitInvoices) recover(ctx workflow.Context) error {
-	if len(t.suspects) == 0 {
-		return nil
-	}
-	suspects := t.takeSuspects()
-	for _, s := range t.Sessions {
-		if workflow.Now(ctx).Sub(s.Since) >= t.scaled(lookAfter) && !slices.Contains(suspects, s.ID) {
-			suspects = append(suspects, s.ID)
-		}
-	}
-	checked, err := runDraining(ctx, t, oneCall, "See whether the sessions of waiting invoices still run", starts.CheckSessions,
-		flow.CheckSessionsInput{Connection: t.Connection, IDs: suspects})
-	if err != nil {
-		t.suspects = append(suspects, t.suspects...)
-		return err
-	}
-	t.drain(ctx)
-	for _, id := range checked.Gone {
-		t.sessionGone(id)
-	}
-	return nil
 }
 
 // firstPackages is the change from which on several invoices go as a package. A
@@ -376,114 +282,6 @@ func handOversOf(items []flow.Waiting) []flow.HandOver {
 	return hand
 }
 
-// readPace reads limits and time scale anew once an hour.
-func (t *transmitInvoices) readPace(ctx workflow.Context) error {
-	now := workflow.Now(ctx)
-	if !t.paceAt.IsZero() && now.Sub(t.paceAt) < t.scaled(paceFresh) {
-		return nil
-	}
-	t.doing = "reading KSeF's limits"
-	pace, err := runDraining(ctx, t, oneCall, "Read KSeF's limits", ksef.ReadPace, flow.ConnectionInput{Connection: t.Connection})
-	if err != nil {
-		return err
-	}
-	t.pace, t.paceAt = pace, now
-	return nil
-}
-
-// gather waits while invoices keep coming: until a short silence, a bound, or
-// a full session.
-func (t *transmitInvoices) gather(ctx workflow.Context) error {
-	t.doing = "gathering invoices for a session"
-	began := workflow.Now(ctx)
-	for workflow.Now(ctx).Before(began.Add(t.gatherFor())) {
-		before := len(t.Pending)
-		if before >= t.mostGathered() {
-			return nil
-		}
-		silence := t.scaled(gatherSilence)
-		if t.Packages && before >= manyPending {
-			silence = max(silence, silenceReal)
-		}
-		came, err := t.await(ctx, silence, "Gather invoices", func() bool { return len(t.Pending) > before })
-		if err != nil || !came {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *transmitInvoices) gatherFor() time.Duration {
-	if t.Packages && len(t.Pending) > mostOnline {
-		return max(t.scaled(gatherPackage), gatherPackageReal)
-	}
-	return t.scaled(gatherMost)
-}
-
-func (t *transmitInvoices) mostGathered() int {
-	if t.Packages {
-		return mostInBatch
-	}
-	return mostInSession
-}
-
-// awaitPace waits until a session may be opened and what is ready be sent in
-// it, and tells which. It is none if nothing is ready any more.
-func (t *transmitInvoices) awaitPace(ctx workflow.Context) (plannedSession, error) {
-	t.spend(ctx, t.extraOpens, 0, t.extraBatch)
-	t.extraOpens, t.extraBatch = 0, 0
-	for {
-		now := workflow.Now(ctx)
-		next, pause, there := t.planned(now)
-		if !there {
-			return plannedSession{}, nil
-		}
-		if pause <= 0 {
-			return next, nil
-		}
-		until := now.Add(pause)
-		t.doing = "waiting for KSeF's limits until " + until.UTC().Format(time.RFC3339)
-		if _, err := t.await(ctx, pause, "KSeF's limits of sessions and sends", func() bool {
-			return !workflow.Now(ctx).Before(until) || t.Packages && t.sooner(workflow.Now(ctx), until)
-		}); err != nil {
-			return plannedSession{}, err
-		}
-	}
-}
-
-// sooner tells whether something has come that need not wait until then.
-func (t *transmitInvoices) sooner(now, until time.Time) bool {
-	_, pause, there := t.plan(now, t.pace)
-	return !there || now.Add(pause).Before(until)
-}
-
-// planned is plan, or what a run of before does instead: one session after the
-// other, of whatever is ready.
-func (t *transmitInvoices) planned(now time.Time) (next plannedSession, pause time.Duration, there bool) {
-	if t.Packages {
-		return t.plan(now, t.pace)
-	}
-	opens, sends, _ := t.quotas(t.pace)
-	// Sessions are a minute apart, so that the minute's sends are there again;
-	// of the hour's, whatever is left is used.
-	pause = max(opens.waitFor(now, 1), sends.waitFor(now, 1))
-	if last := len(t.Opens); last > 0 {
-		// Never within a second, also in scaled time: a session's ID is its second.
-		pause = max(pause, t.Opens[last-1].At.Add(max(t.scaled(betweenOpens), time.Second)).Sub(now))
-	}
-	return plannedSession{most: min(mostInSession, sends.allowed(now))}, pause, true
-}
-
-// spend notes requests when they are scheduled, not when they succeed.
-func (t *transmitInvoices) spend(ctx workflow.Context, opens, sends, batches int) {
-	o, s, b := t.quotas(t.pace)
-	now := workflow.Now(ctx)
-	o.spend(now, opens)
-	s.spend(now, sends)
-	b.spend(now, batches)
-	t.Opens, t.Sends, t.Batches = o.spent, s.spent, b.spent
-}
-
 // runSession starts the session as an abandoned child. Of one group, opening,
 // sending and closing go one at a time; the others do not wait for it.
 func (t *transmitInvoices) runSession(ctx workflow.Context, s flow.WaitingSession, in flow.SessionInput) error {
@@ -542,5 +340,6 @@ func (t *transmitInvoices) continueAsNew(ctx workflow.Context) error {
 	t.drain(ctx)
 	t.settle()
 	t.TimeScale = t.pace.TimeScale
+	t.Windows = true
 	return workflow.NewContinueAsNewError(ctx, flow.TransmitInvoices, t.TransmitState)
 }

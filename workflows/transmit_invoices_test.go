@@ -109,13 +109,13 @@ func (s *transmitting) news(id string, items []flow.HandOver) flow.SessionNews {
 func (s *transmitting) handOver(at time.Duration, items ...flow.HandOver) {
 	s.e.after(at, func() {
 		for _, item := range items {
-			s.e.SignalWorkflow(flow.SignalTransmit, item)
+			s.e.SignalWorkflow(flow.SignalTransmitMany, flow.HandOvers{Items: []flow.HandOver{item}})
 		}
 	})
 }
 
 func (s *transmitting) run() {
-	s.e.ExecuteWorkflow(flow.TransmitInvoices, flow.TransmitState{Connection: "acme"})
+	s.e.ExecuteWorkflow(flow.TransmitInvoices, flow.TransmitState{Connection: "acme", Windows: true})
 }
 
 func documents(items []flow.HandOver) []int64 {
@@ -156,6 +156,37 @@ func TestTransmitInvoices_boundsTheGathering(t *testing.T) {
 	s.run()
 	require.Less(t, len(s.sessions[0]), 130)
 	require.Equal(t, documents(some(1, 300)), documents(slices.Concat(s.sessions...)))
+}
+
+// Each timer is an action and an event or two: many invoices that come one by
+// one must not cost one each, in the runs of before they do.
+func TestTransmitInvoices_gathersManyWithFewTimers(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		windows bool
+		most    int
+	}{{"in windows", true, 20}, {"as a run of before", false, 110}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newTransmitting(t)
+			for i := range int64(100) { // half a second apart
+				s.handOver(time.Duration(i)*500*time.Millisecond, handedOver(i+1, "a"))
+			}
+			timers := 0
+			s.e.SetOnTimerScheduledListener(func(_ string, d time.Duration) {
+				if d < 5*time.Second { // longer are the pauses between sessions, and the session's own
+					timers++
+				}
+			})
+			s.e.after(time.Hour, s.e.CancelWorkflow)
+			s.e.ExecuteWorkflow(flow.TransmitInvoices, flow.TransmitState{Connection: "acme", Packages: true, Windows: c.windows})
+			require.Len(t, s.sessions, 1)
+			require.Equal(t, documents(some(1, 100)), documents(s.sessions[0]))
+			require.LessOrEqual(t, timers, c.most)
+			if !c.windows {
+				require.GreaterOrEqual(t, timers, 100)
+			}
+		})
+	}
 }
 
 func TestTransmitInvoices_sendsOneSessionPerForm(t *testing.T) {
@@ -382,7 +413,7 @@ func TestTransmitInvoices_losesNoSignalWhenItContinuesAsNew(t *testing.T) {
 			s.e.after(m.at, func() {
 				s.e.SignalWorkflowSkippingWorkflowTask(flow.SignalTransmitMany, flow.HandOvers{Items: some(11, 13)})
 				for d := int64(14); d <= 15; d++ {
-					s.e.SignalWorkflowSkippingWorkflowTask(flow.SignalTransmit, handedOver(d, "a"))
+					s.e.SignalWorkflowSkippingWorkflowTask(flow.SignalTransmitMany, flow.HandOvers{Items: []flow.HandOver{handedOver(d, "a")}})
 				}
 			})
 			s.e.after(m.at+time.Millisecond, func() { s.e.SetContinueAsNewSuggested(true) })
@@ -448,6 +479,38 @@ func TestTransmitInvoices_takesManyHandOversInOneSignal(t *testing.T) {
 	s.run()
 	require.Len(t, s.sessions, 1)
 	require.Equal(t, documents(some(1, flow.MostHandOvers+1)), documents(s.sessions[0]))
+}
+
+// A worker of before TransmitMany signals each hand-over by itself.
+func TestTransmitInvoices_takesTheHandOversOfOlderWorkers(t *testing.T) {
+	s := newTransmitting(t)
+	s.e.after(0, func() { s.e.SignalWorkflow(flow.SignalTransmit, handedOver(1, "a")) })
+	s.handOver(time.Millisecond, handedOver(2, "a"))
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.sessions, 1)
+	require.Equal(t, []int64{1, 2}, documents(s.sessions[0]))
+}
+
+// A document's second run hands over in the same workflow task as its first: the
+// answer goes to the second, whether others were handed over with either or not.
+func TestTransmitInvoices_answersTheSecondRunWhateverItsHandOverCameWith(t *testing.T) {
+	first, second := handedOver(1, "a"), handedOver(1, "b")
+	for _, signals := range [][]flow.HandOvers{
+		{{Items: []flow.HandOver{first, handedOver(2, "a")}}, {Items: []flow.HandOver{second}}},
+		{{Items: []flow.HandOver{first}}, {Items: []flow.HandOver{handedOver(2, "a"), second}}},
+	} {
+		s := newTransmitting(t)
+		s.e.after(0, func() {
+			s.e.SignalWorkflowSkippingWorkflowTask(flow.SignalTransmitMany, signals[0])
+			s.e.SignalWorkflow(flow.SignalTransmitMany, signals[1])
+		})
+		s.e.after(time.Hour, s.e.CancelWorkflow)
+		s.run()
+		require.Len(t, s.sessions, 1)
+		require.Contains(t, s.sessions[0], second)
+		require.NotContains(t, s.sessions[0], first)
+	}
 }
 
 // The longest hand-overs stay within the 64 KB of a payload.
@@ -605,5 +668,6 @@ func TestTransmitInvoices_carriesOverThatItSendsPackages(t *testing.T) {
 	next, ok := continued[flow.TransmitState](s.e)
 	require.True(t, ok, "%v", s.e.GetWorkflowError())
 	require.True(t, next.Packages)
+	require.True(t, next.Windows)
 	require.Len(t, next.Batches, 1)
 }

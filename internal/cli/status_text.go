@@ -110,6 +110,8 @@ func sendText(l inspect.LongRunning[flow.SendStatus], at time.Time) string {
 	case s.Last == nil:
 	case s.Last.Unread > 0:
 		parts = append(parts, fmt.Sprintf("%d under way, others were not looked for at the last poll", s.Last.UnderWay))
+	case s.Last.Partly:
+		parts = append(parts, fmt.Sprintf("%d or more ready at the last poll, %d started", s.Last.Ready, s.Last.Started))
 	default:
 		parts = append(parts, fmt.Sprintf("%d ready at the last poll, %d started", s.Last.Ready, s.Last.Started))
 	}

@@ -44,9 +44,11 @@ const (
 	UpdateResolve = "Resolve"
 	// QueryStatus answers ReceiveStatus, SendStatus or TransmitStatus.
 	QueryStatus = "Status"
-	// SignalTransmit hands an invoice over to TransmitInvoices; input HandOver.
+	// SignalTransmit hands an invoice over to TransmitInvoices; input HandOver. Workers
+	// of before TransmitMany sent it; it is taken in for their sake.
 	SignalTransmit = "Transmit"
-	// SignalTransmitMany hands several invoices over to TransmitInvoices; input HandOvers.
+	// SignalTransmitMany hands invoices over to TransmitInvoices, one or several; input
+	// HandOvers. All come by this one signal, so that they stay in their order.
 	SignalTransmitMany = "TransmitMany"
 	// SignalSessionSent tells TransmitInvoices that a session has been closed; input SessionSent.
 	SignalSessionSent = "SessionSent"

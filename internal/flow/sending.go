@@ -56,13 +56,16 @@ type StartSendsInput struct {
 
 // StartSendsResult counts what became of Teamogy's ready list.
 type StartSendsResult struct {
-	Ready    int `json:"ready"`
-	Started  int `json:"started"`
-	Running  int `json:"running"`            // or done and not yet gone from the list
-	Held     int `json:"held,omitempty"`     // by the update Hold
-	Refused  int `json:"refused,omitempty"`  // rejected or withdrawn, content unchanged
-	Deferred int `json:"deferred,omitempty"` // too many under way, or Teamogy is too busy: the next poll
-	Failed   int `json:"failed,omitempty"`   // could not be looked after; the next poll tries again
+	Ready int `json:"ready"` // that were looked at
+	// Partly says that the list was not read to its end: there are more than may be
+	// under way.
+	Partly   bool `json:"partly,omitempty"`
+	Started  int  `json:"started"`
+	Running  int  `json:"running"`            // or done and not yet gone from the list
+	Held     int  `json:"held,omitempty"`     // by the update Hold
+	Refused  int  `json:"refused,omitempty"`  // rejected or withdrawn, content unchanged
+	Deferred int  `json:"deferred,omitempty"` // too many under way, or Teamogy is too busy: the next poll
+	Failed   int  `json:"failed,omitempty"`   // could not be looked after; the next poll tries again
 	// NoRoom is how many of the deferred were too many to be under way.
 	NoRoom int `json:"noRoom,omitempty"`
 	// Unread is how many polls in a row, this one included, have not read the list,

@@ -137,12 +137,18 @@ func (l *load) begin(d direction) {
 	}
 }
 
+// looksPerRun is about how often a load of many is looked at: each look has
+// Temporal count all of its workflows, which must not become the load itself.
+const looksPerRun = 250
+
 // finished waits until n workflows of each type have ended well, and tells how
 // long after the beginning that was.
 func (l *load) finished(n int, types ...string) time.Duration {
 	l.Helper()
 	last, progress := -1, time.Now()
-	for look := time.NewTicker(250 * time.Millisecond); ; <-look.C {
+	// a thousand take a minute or so
+	pause := min(max(250*time.Millisecond, time.Duration(n/1000)*time.Minute/looksPerRun), 10*time.Second)
+	for look := time.NewTicker(pause); ; <-look.C {
 		done := 0
 		for _, name := range types {
 			done += l.count(name, "Completed")

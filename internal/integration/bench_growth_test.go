@@ -45,10 +45,12 @@ func growth(b *testing.B, d direction, n int) {
 	} else {
 		l.fillKSeF(n, nil)
 	}
+	before := processorTime(b, server.running.PID())
 	l.begin(d)
 	elapsed := l.finished(n, work)
 	figure(b, name+"_time", elapsed.Seconds()*1000/float64(n), "ms/invoice")
 	figure(b, name+"_processor_of_worker", processorTime(b, l.worker.process.Pid)*1000/float64(n), "ms/invoice")
+	figure(b, name+"_processor_of_temporal", (processorTime(b, server.running.PID())-before)*1000/float64(n), "ms/invoice")
 	figure(b, name+"_peak_memory_of_worker", memoryPeak(b, l.worker.process.Pid), "MiB")
 	c := l.costs(n, work, others...)
 	figure(b, name+"_events", c.own+c.sharedEvents, "events/invoice")

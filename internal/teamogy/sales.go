@@ -1,6 +1,7 @@
 package teamogy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,18 +20,19 @@ type ReadyInvoice struct {
 }
 
 // ListReadySalesInvoices lists the issued invoices of the types with the status, without those that already have a
-// KSeF number, each once, in the order of their ids. The filter is Teamogy's documented one; rows are checked again
+// KSeF number, each once: take gets them page by page, those of a page in the order of their ids, and tells whether it
+// wants more. A list of many thousands need not be read for a few. The filter is Teamogy's documented one; rows are checked again
 // locally, because sending an invoice that is not ready cannot be undone. A row that does not show what is needed
 // for the check is an error, and so is a view that has rows but shows type or status on none: then the field map names
 // the columns wrongly, and an empty list would not be the truth (NotSearchable).
 //
 // The list is what the view shows: an invoice whose number was written a moment ago may still be in it, and one that
 // became ready a moment ago may come only next time.
-func (c *Client) ListReadySalesInvoices(ctx context.Context, types []string, status string) ([]ReadyInvoice, error) {
+func (c *Client) ListReadySalesInvoices(ctx context.Context, types []string, status string, take func([]ReadyInvoice) (more bool)) error {
 	operation := fmt.Sprintf("list the issued invoices with status %q", status)
 	filter, err := readyFilter(operation, c.fields.Columns, types, status)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	f := c.fields
 	q := viewQuery{
@@ -40,32 +42,43 @@ func (c *Client) ListReadySalesInvoices(ctx context.Context, types []string, sta
 		filter:     filter,
 	}
 	needed := []configuredColumn{{f.Columns.Type, "columns.type"}, {f.Columns.Status, "columns.status"}}
-	ready, rows := []ReadyInvoice{}, []object{}
-	for row, err := range c.rows(ctx, operation, q) {
+	shown := false
+	for rows, err := range c.pages(ctx, operation, q) {
 		if err != nil {
-			return nil, err
+			return err
 		}
-		rows = append(rows, row)
+		if len(rows) == 0 {
+			continue
+		}
+		shown = true
+		if err := c.showsColumns(operation, q.view, rows, needed...); err != nil {
+			return err
+		}
+		ready, err := c.readyOf(operation, q.view, rows, types, status)
+		if err != nil || len(ready) > 0 && !take(ready) {
+			return err
+		}
 	}
-	if len(rows) == 0 {
-		err = c.probeColumns(ctx, operation, q, needed...)
-	} else {
-		err = c.showsColumns(operation, q.view, rows, needed...)
+	if !shown {
+		return c.probeColumns(ctx, operation, q, needed...)
 	}
-	if err != nil {
-		return nil, err
-	}
+	return nil
+}
+
+// readyOf are the ready invoices among the rows of a page.
+func (c *Client) readyOf(operation, view string, rows []object, types []string, status string) ([]ReadyInvoice, error) {
+	var ready []ReadyInvoice
 	for _, row := range rows {
 		d := c.document(row)
 		if d.Type == "" || d.Status == "" {
-			return nil, badAnswer(operation, "document %d shows no type or no status in the view %s: check columns in the field map", d.ID, q.view)
+			return nil, badAnswer(operation, "document %d shows no type or no status in the view %s: check columns in the field map", d.ID, view)
 		}
 		if d.Status != status || !slices.Contains(types, d.Type) || d.KSeFNumber != "" {
 			continue
 		}
 		ready = append(ready, ReadyInvoice{ID: d.ID, Type: d.Type, Status: d.Status, Number: d.Number})
 	}
-	slices.SortFunc(ready, func(a, b ReadyInvoice) int { return int(min(1, max(-1, a.ID-b.ID))) })
+	slices.SortFunc(ready, func(a, b ReadyInvoice) int { return cmp.Compare(a.ID, b.ID) })
 	return ready, nil
 }
 

@@ -10,6 +10,32 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// listReady lists all ready invoices.
+func listReady(c *Client, types []string, status string) (all []ReadyInvoice, err error) {
+	all = []ReadyInvoice{}
+	err = c.ListReadySalesInvoices(background(), types, status, func(some []ReadyInvoice) bool {
+		all = append(all, some...)
+		return true
+	})
+	return all, err
+}
+
+func TestListReady_readsNoFurtherThanIsWanted(t *testing.T) {
+	f := newTenant(t)
+	f.pageLimit = 10
+	for range 50 {
+		f.add(nil, map[string]any{"type": "INVOICE.SALES", "status": "READY"})
+	}
+	var got []int
+	err := f.client().ListReadySalesInvoices(background(), []string{"INVOICE.SALES"}, "READY", func(some []ReadyInvoice) bool {
+		got = append(got, len(some))
+		return len(got) < 2
+	})
+	require.NoError(t, err)
+	assert.Equal(t, []int{10, 8}, got, "two rows of a page are read again with the next one, and given once")
+	assert.Equal(t, 2, f.seen("GET views/invoices.sales"))
+}
+
 func TestListReady_takesOnlyWhatIsReadyWhateverTheServerSends(t *testing.T) {
 	types := []string{"INVOICE.SALES", "INVOICE.SALES.CORRECTION"}
 	for _, filter := range []string{"honoured", "ignored"} {
@@ -25,7 +51,7 @@ func TestListReady_takesOnlyWhatIsReadyWhateverTheServerSends(t *testing.T) {
 			sales("INVOICE.SALES", "READY.FOR.KSEF", map[string]any{"ksefNumber": wantedNumber})
 			b := sales("INVOICE.SALES.CORRECTION", "READY.FOR.KSEF", map[string]any{"ksefNumber": nil})
 			f.add(nil)
-			got, err := f.client().ListReadySalesInvoices(background(), types, "READY.FOR.KSEF")
+			got, err := listReady(f.client(), types, "READY.FOR.KSEF")
 			require.NoError(t, err)
 			assert.Equal(t, []ReadyInvoice{
 				{ID: a, Type: "INVOICE.SALES", Status: "READY.FOR.KSEF", Number: "D-101"},
@@ -42,12 +68,12 @@ func TestListReady_refusesToGuess(t *testing.T) {
 		types  []string
 		status string
 	}{{nil, "READY"}, {[]string{"INVOICE.SALES"}, ""}, {[]string{"INVOICE.SALES"}, "O'K"}, {[]string{"'"}, "READY"}} {
-		_, err := c.ListReadySalesInvoices(background(), test.types, test.status)
+		_, err := listReady(c, test.types, test.status)
 		assert.Equal(t, Invalid, kindOfError(t, err))
 	}
 	assert.Empty(t, f.requests)
-	_, err := fixed(t, 200, nil, `{"data":[{"id":1,"type":"INVOICE.SALES","status":"READY"},{"id":2,"status":"READY"}]}`).
-		ListReadySalesInvoices(background(), []string{"INVOICE.SALES"}, "READY")
+	_, err := listReady(fixed(t, 200, nil, `{"data":[{"id":1,"type":"INVOICE.SALES","status":"READY"},{"id":2,"status":"READY"}]}`),
+		[]string{"INVOICE.SALES"}, "READY")
 	assert.Equal(t, BadAnswer, kindOfError(t, err), "a row that cannot be checked is not sent")
 }
 
@@ -62,7 +88,7 @@ func TestListReady_tellsAMissingColumnFromAnEmptyList(t *testing.T) {
 			}
 			_, _ = w.Write([]byte(all))
 		})
-		return c.ListReadySalesInvoices(background(), []string{"INVOICE.SALES"}, "READY")
+		return listReady(c, []string{"INVOICE.SALES"}, "READY")
 	}
 	const none = `{"data":[]}`
 	for name, test := range map[string]struct{ filtered, all, column string }{
@@ -92,7 +118,7 @@ func TestListReady_looksForTheColumnsOnce(t *testing.T) {
 	f.add(nil, map[string]any{"type": "INVOICE.SALES", "status": "OPEN"})
 	c := f.client()
 	for range 5 {
-		_, err := c.ListReadySalesInvoices(background(), []string{"INVOICE.SALES"}, "READY")
+		_, err := listReady(c, []string{"INVOICE.SALES"}, "READY")
 		require.NoError(t, err)
 	}
 	assert.Equal(t, 6, f.seen("GET views/invoices.sales"))

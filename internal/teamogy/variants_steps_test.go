@@ -135,12 +135,14 @@ func (b *bed) receive(ksefNumber, kind string, company int64, lost string) error
 func (b *bed) listReady() error {
 	var ids []int64
 	err := b.again(func() error {
-		list, err := b.client.ListReadySalesInvoices(b.t.Context(), []string{"INVOICE.SALES", "INVOICE.SALES.CORRECTION"}, "READY.FOR.KSEF")
 		ids = nil
-		for _, r := range list {
-			ids = append(ids, r.ID)
-		}
-		return err
+		return b.client.ListReadySalesInvoices(b.t.Context(), []string{"INVOICE.SALES", "INVOICE.SALES.CORRECTION"}, "READY.FOR.KSEF",
+			func(some []teamogy.ReadyInvoice) bool {
+				for _, r := range some {
+					ids = append(ids, r.ID)
+				}
+				return true
+			})
 	})
 	if want := []int64{b.ready, b.attached}; err == nil && !slices.Equal(ids, want) {
 		err = fmt.Errorf("ready are %v, not %v", ids, want)

@@ -144,10 +144,27 @@ func (c *Client) page(operation string, answer []byte) (viewPage, error) {
 	return page, nil
 }
 
-// rows reads a view to its end, page by page, each id once. It gives up with NotSearchable after FieldMap.ScanLimit
-// rows. What is added or changed while it reads may be missing.
+// rows reads a view to its end, each id once: pages row by row.
 func (c *Client) rows(ctx context.Context, operation string, q viewQuery) iter.Seq2[object, error] {
 	return func(yield func(object, error) bool) {
+		for page, err := range c.pages(ctx, operation, q) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, row := range page {
+				if !yield(row, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// pages reads a view to its end, page by page, each id once. It gives up with NotSearchable after FieldMap.ScanLimit
+// rows. What is added or changed while it reads may be missing.
+func (c *Client) pages(ctx context.Context, operation string, q viewQuery) iter.Seq2[[]object, error] {
+	return func(yield func([]object, error) bool) {
 		seen := map[int64]bool{}
 		for {
 			page, err := c.readPage(ctx, operation, q)
@@ -155,21 +172,19 @@ func (c *Client) rows(ctx context.Context, operation string, q viewQuery) iter.S
 				yield(nil, err)
 				return
 			}
+			rows := make([]object, 0, len(page.rows))
 			for _, row := range page.rows {
 				id, ok := row.id(c.fields.Columns.ID)
 				if !ok {
 					yield(nil, badAnswer(operation, "a row of the view %s has no %s", q.view, c.fields.Columns.ID))
 					return
 				}
-				if seen[id] {
-					continue
-				}
-				seen[id] = true
-				if !yield(row, nil) {
-					return
+				if !seen[id] {
+					seen[id] = true
+					rows = append(rows, row)
 				}
 			}
-			if page.next < 0 {
+			if !yield(rows, nil) || page.next < 0 {
 				return
 			}
 			if page.next >= c.fields.ScanLimit {

@@ -1,0 +1,70 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+)
+
+const (
+	// gatherSilence ends the gathering of a session: no invoice for so long.
+	gatherSilence = 2 * time.Second
+	// gatherMost bounds the gathering from its first invoice on.
+	gatherMost = 15 * time.Second
+	// gatherPackage is the same when a package is coming together. It is never
+	// less than gatherPackageReal, because a worker's pace has no time scale.
+	gatherPackage     = 2 * time.Minute
+	gatherPackageReal = time.Minute
+	// manyPending is from how many pending invoices on a silence is
+	// silenceReal at least, for the same reason: a worker hands over half a second's
+	// invoices at once, and a busy server brings them a little later.
+	manyPending = 10
+	silenceReal = 3 * time.Second
+)
+
+// gather waits while invoices keep coming: until a short silence, a bound, or
+// a full session.
+func (t *transmitInvoices) gather(ctx workflow.Context) error {
+	t.doing = "gathering invoices for a session"
+	began := workflow.Now(ctx)
+	for workflow.Now(ctx).Before(began.Add(t.gatherFor())) {
+		before := len(t.Pending)
+		if before >= t.mostGathered() {
+			return nil
+		}
+		enough, err := t.await(ctx, t.silence(), "Gather invoices", func() bool {
+			// A window that ended at each arrival would leave a timer for each.
+			return len(t.Pending) >= t.mostGathered() || !t.Windows && len(t.Pending) > before
+		})
+		if err != nil || len(t.Pending) == before {
+			return err
+		}
+		if t.Windows && enough {
+			return nil
+		}
+	}
+	return nil
+}
+
+// silence is how long nothing comes before a session is opened.
+func (t *transmitInvoices) silence() time.Duration {
+	silence := t.scaled(gatherSilence)
+	if t.Packages && len(t.Pending) >= manyPending {
+		silence = max(silence, silenceReal)
+	}
+	return silence
+}
+
+func (t *transmitInvoices) gatherFor() time.Duration {
+	if t.Packages && len(t.Pending) > mostOnline {
+		return max(t.scaled(gatherPackage), gatherPackageReal)
+	}
+	return t.scaled(gatherMost)
+}
+
+func (t *transmitInvoices) mostGathered() int {
+	if t.Packages {
+		return mostInBatch
+	}
+	return mostInSession
+}
