@@ -27,6 +27,20 @@ import (
 // time.
 const liftedScale = 3600
 
+// liftedSendScale is the same for sending, where it must not be so fast that an
+// invoice which waits for its answer is handed over again and again: that happens
+// every 45 minutes on the clock.
+const liftedSendScale = 5
+
+// lifted is a load without quotas in a direction.
+func lifted(server *ownServer, d direction) loadOptions {
+	o := loadOptions{server: server, scale: liftedScale, lifted: true, fields: mergingFields()}
+	if d == sent {
+		o.scale, o.more = liftedSendScale, map[string]string{"SEND_INTERVAL": "1m"}
+	}
+	return o
+}
+
 // stalled is after how long without any invoice done a run has failed.
 const stalled = 5 * time.Minute
 

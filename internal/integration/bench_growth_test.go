@@ -37,7 +37,7 @@ func BenchmarkGrowth(b *testing.B) {
 func growth(b *testing.B, d direction, n int) {
 	b.Helper()
 	server := newMemoryServer(b)
-	l := newLoad(b, loadOptions{server: server, scale: liftedScale, lifted: true, fields: mergingFields()})
+	l := newLoad(b, lifted(server, d))
 	name, work, others := "growth_received_"+short(n), flow.ImportInvoice, receiving
 	if d == sent {
 		name, work, others = "growth_sent_"+short(n), flow.SendInvoice, sending

@@ -88,7 +88,7 @@ type spent struct{ rate, worker, temporal, simulators float64 }
 // throughputOf has n invoices pass in one direction.
 func throughputOf(b *testing.B, server *ownServer, n int, d direction) spent {
 	b.Helper()
-	l := newLoad(b, loadOptions{server: server, scale: liftedScale, lifted: true, fields: mergingFields()})
+	l := newLoad(b, lifted(server, d))
 	work := flow.ImportInvoice
 	if d == sent {
 		work = flow.SendInvoice
