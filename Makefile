@@ -101,7 +101,7 @@ fuzz: ## throw inputs at everything that reads what others wrote, FUZZTIME (10s)
 .PHONY: histories
 histories: $(cli) ## record histories of today's workflows for the replay tests, RECORD_AS=2026-11; none is overwritten
 	@[ -n '$(RECORD_AS)' ] || { echo 'say which version of the workflows this is, for example: make histories RECORD_AS=2026-11' >&2; exit 1; }
-	RECORD_AS='$(RECORD_AS)' go test -count=1 -tags record -run 'TestRecordHistories(_packages)?$$' -v ./internal/integration
+	RECORD_AS='$(RECORD_AS)' go test -count=1 -tags record -run 'TestRecordHistories(_packages|_gathering)?$$' -v ./internal/integration
 	RECORD_AS='$(RECORD_AS)' SUGGEST_CONTINUE_AS_NEW=20 go test -count=1 -tags record -run 'TestRecordHistories_continuedAsNew$$' -v ./internal/integration
 	go test -count=1 -run 'Replay|Histories' ./workflows
 

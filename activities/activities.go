@@ -57,7 +57,7 @@ type TeamogyClient interface {
 	AdoptPurchaseInvoice(ctx context.Context, documentID int64, ksefNumber string) (teamogy.Document, error)
 	RecallDoubt(ksefNumber string, since time.Time, above int64)
 	HighestID() int64
-	ListReadySalesInvoices(ctx context.Context, types []string, status string, take func([]teamogy.ReadyInvoice) (more bool)) error
+	ListReadySalesInvoices(ctx context.Context, types []string, status string, take func([]teamogy.ReadyInvoice) (more bool)) (all bool, err error)
 	ShowsXML() bool
 	ReadReadyXML(ctx context.Context, ids []int64, types []string, status string) (map[int64][]byte, error)
 	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)

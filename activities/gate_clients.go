@@ -456,8 +456,8 @@ func (t *gatedTeamogy) AdoptPurchaseInvoice(ctx context.Context, documentID int6
 	})
 }
 
-func (t *gatedTeamogy) ListReadySalesInvoices(ctx context.Context, types []string, status string, take func([]teamogy.ReadyInvoice) bool) error {
-	return t.visit.without(ctx, callListReady, t.ping, func(ctx context.Context) error {
+func (t *gatedTeamogy) ListReadySalesInvoices(ctx context.Context, types []string, status string, take func([]teamogy.ReadyInvoice) bool) (bool, error) {
+	return through(ctx, t.visit, callListReady, t.ping, func(ctx context.Context) (bool, error) {
 		return t.TeamogyClient.ListReadySalesInvoices(ctx, types, status, take)
 	})
 }

@@ -75,6 +75,6 @@ func signalTransmit(ctx context.Context, connection string, items []flow.HandOve
 			StaticSummary: "KSeF sessions of " + connection,
 			Priority:      flow.OwnersFirst(connection),
 		},
-		flow.TransmitInvoices, flow.TransmitState{Connection: connection, Packages: true, Windows: true})
+		flow.TransmitInvoices, flow.TransmitState{Connection: connection, Packages: true})
 	return err
 }

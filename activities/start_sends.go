@@ -58,12 +58,12 @@ func (s *Starts) StartSends(ctx context.Context, in flow.StartSendsInput) (out f
 	if err != nil {
 		return out, err
 	}
-	room := max(0, mostInFlight-running)
+	room := mostInFlight - running
 	if out.UnderWay = running; listCanWait(in, running) {
 		out.Deferred, out.NoRoom, out.Unread = in.NoRoom, in.NoRoom, in.Unread+1
 		return out, nil
 	}
-	list, err := s.readReady(ctx, client, c, in, max(mostInFlight, running), &out)
+	list, err := s.readReady(ctx, client, c, in, &out)
 	if err != nil {
 		return out, err
 	}
@@ -118,25 +118,30 @@ type readyList struct {
 	last    error // why a record could not be read
 }
 
-// readReady reads the ready list until more than so many are found that are to be sent: as many may be under way
-// already, and the list has them still. So what is asked of Teamogy does not grow with how many wait.
-func (s *Starts) readReady(ctx context.Context, client TeamogyClient, c *connection.Connection, in flow.StartSendsInput, enough int, out *flow.StartSendsResult) (list readyList, err error) {
-	listed := map[int64]bool{}
+// readReady reads the ready list, the oldest documents first. Where the view has them in that order, it is read until more
+// are found than may be under way, some of which perhaps are: so what is asked of Teamogy does not grow with how many
+// wait.
+func (s *Starts) readReady(ctx context.Context, client TeamogyClient, c *connection.Connection, in flow.StartSendsInput, out *flow.StartSendsResult) (list readyList, err error) {
+	listed, highest, ascending := map[int64]bool{}, int64(0), true
 	// One of these requests brings many invoices on; it must not wait behind the
 	// numbers of all that are written back.
-	err = client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.High), c.SendTypes, c.SendReadyStatus, func(some []teamogy.ReadyInvoice) bool {
+	all, err := client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.High), c.SendTypes, c.SendReadyStatus, func(some []teamogy.ReadyInvoice) bool {
 		out.Ready += len(some)
 		for _, document := range some {
-			listed[document.ID] = true
+			listed[document.ID], ascending = true, ascending && document.ID > highest
+			highest = max(highest, document.ID)
 		}
 		s.sortReady(ctx, c, in, some, &list, out)
-		out.Partly = len(list.waiting) > enough
-		return !out.Partly
+		return !ascending || len(list.waiting) <= mostInFlight
 	})
-	if err == nil && !out.Partly {
-		s.compared.keep(c.Name, func(id int64) bool { return listed[id] })
+	if err != nil {
+		return list, err
 	}
-	return list, err
+	out.Partly = !all
+	s.compared.keep(c.Name, func(id int64) bool { return listed[id] || !all && id > highest })
+	slices.SortFunc(list.waiting, func(a, b readyDocument) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(list.refused, func(a, b teamogy.ReadyInvoice) int { return cmp.Compare(a.ID, b.ID) })
+	return list, nil
 }
 
 // sortReady reads the records of some ready documents first: what was rejected or withdrawn is not sent again as it is.

@@ -37,9 +37,9 @@ func (f *fakeTeamogy) RecallDoubt(string, time.Time, int64) {}
 
 func (f *fakeTeamogy) Ping(context.Context) error { return nil }
 
-func (f *fakeTeamogy) ListReadySalesInvoices(context.Context, []string, string, func([]teamogy.ReadyInvoice) bool) error {
+func (f *fakeTeamogy) ListReadySalesInvoices(context.Context, []string, string, func([]teamogy.ReadyInvoice) bool) (bool, error) {
 	f.lists++
-	return f.err
+	return true, f.err
 }
 
 func (f *fakeTeamogy) ReadInvoiceXML(context.Context, int64) ([]byte, teamogy.DocumentInfo, error) {
@@ -113,14 +113,14 @@ type listing struct {
 	pages int // that were read
 }
 
-func (l *listing) ListReadySalesInvoices(_ context.Context, _ []string, _ string, take func([]teamogy.ReadyInvoice) bool) error {
+func (l *listing) ListReadySalesInvoices(_ context.Context, _ []string, _ string, take func([]teamogy.ReadyInvoice) bool) (bool, error) {
+	last := (len(l.ready) + 99) / 100
 	for page := range slices.Chunk(l.ready, 100) {
-		l.pages++
-		if !take(slices.Clone(page)) {
-			break
+		if l.pages++; !take(slices.Clone(page)) {
+			return l.pages == last, nil
 		}
 	}
-	return nil
+	return true, nil
 }
 
 func (l *listing) ShowsXML() bool { return l.shows }
@@ -149,6 +149,7 @@ func TestStartSends_startsAsManyAsThereIsRoomFor(t *testing.T) {
 		ready, running int
 		shows          bool
 		perMinute      int
+		descending     bool                // the view's order
 		already        func(id int64) bool // runs, and is in the list
 		held           []int64
 		want           flow.StartSendsResult
@@ -166,11 +167,15 @@ func TestStartSends_startsAsManyAsThereIsRoomFor(t *testing.T) {
 		},
 		"more than may be under way": {
 			ready: 2050, shows: true,
-			want: flow.StartSendsResult{Ready: 2050, Partly: true, Started: mostInFlight, Deferred: 50, NoRoom: 50, UnderWay: mostInFlight},
+			want: flow.StartSendsResult{Ready: 2050, Started: mostInFlight, Deferred: 50, NoRoom: 50, UnderWay: mostInFlight},
 		},
 		"many more, of which the front runs": { // what is behind need not be looked at
 			ready: 5000, running: 500, shows: true, already: func(id int64) bool { return id <= 500 },
 			want: flow.StartSendsResult{Ready: 2100, Partly: true, Running: 500, Started: 1500, Deferred: 100, NoRoom: 100, UnderWay: mostInFlight},
+		},
+		"many more, the newest first": { // all are read: the oldest must not wait for ever
+			ready: 5000, running: 500, shows: true, descending: true,
+			want: flow.StartSendsResult{Ready: 5000, Started: 1500, Deferred: 3500, NoRoom: 3500, UnderWay: mostInFlight},
 		},
 		"many more, of which the front is held": {
 			ready: 5000, shows: true, held: firstIDs(2500),
@@ -184,6 +189,9 @@ func TestStartSends_startsAsManyAsThereIsRoomFor(t *testing.T) {
 			client := &listing{fakeTeamogy: &fakeTeamogy{}, shows: c.shows}
 			for id := range int64(c.ready) {
 				client.ready = append(client.ready, teamogy.ReadyInvoice{ID: id + 1, Number: fmt.Sprint("FV/", id+1)})
+			}
+			if c.descending {
+				slices.Reverse(client.ready)
 			}
 			b := teamogyBase(t, client)
 			stopClock(&b)
@@ -206,6 +214,10 @@ func TestStartSends_startsAsManyAsThereIsRoomFor(t *testing.T) {
 			require.NoError(t, err)
 			out.Settings = flow.Settings{}
 			require.Equal(t, c.want, out)
+			if c.descending {
+				require.Contains(t, begun, int64(1), "the oldest come first")
+				require.NotContains(t, begun, int64(c.ready))
+			}
 			for id, in := range begun {
 				require.NotContains(t, c.held, id)
 				if c.already != nil {

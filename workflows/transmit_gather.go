@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// gatherSilence ends the gathering of a session: no invoice for so long.
+	// gatherSilence ends the gathering of a session: a window of this length in
+	// which no invoice comes.
 	gatherSilence = 2 * time.Second
 	// gatherMost bounds the gathering from its first invoice on.
 	gatherMost = 15 * time.Second
@@ -22,25 +23,27 @@ const (
 	silenceReal = 3 * time.Second
 )
 
-// gather waits while invoices keep coming: until a short silence, a bound, or
-// a full session.
+// inWindowsChange is the change from which on invoices are gathered in windows of
+// a fixed length. A run of before goes on with windows that end at each arrival,
+// and leave a timer for each.
+const inWindowsChange = "gathering in windows"
+
+// gather waits while invoices keep coming: until a window without any, a bound,
+// or a full session.
 func (t *transmitInvoices) gather(ctx workflow.Context) error {
 	t.doing = "gathering invoices for a session"
+	inWindows := workflow.GetVersion(ctx, inWindowsChange, workflow.DefaultVersion, 1) > workflow.DefaultVersion
 	began := workflow.Now(ctx)
 	for workflow.Now(ctx).Before(began.Add(t.gatherFor())) {
 		before := len(t.Pending)
 		if before >= t.mostGathered() {
 			return nil
 		}
-		enough, err := t.await(ctx, t.silence(), "Gather invoices", func() bool {
-			// A window that ended at each arrival would leave a timer for each.
-			return len(t.Pending) >= t.mostGathered() || !t.Windows && len(t.Pending) > before
+		_, err := t.await(ctx, t.silence(), "Gather invoices", func() bool {
+			return len(t.Pending) >= t.mostGathered() || !inWindows && len(t.Pending) > before
 		})
 		if err != nil || len(t.Pending) == before {
 			return err
-		}
-		if t.Windows && enough {
-			return nil
 		}
 	}
 	return nil

@@ -340,6 +340,5 @@ func (t *transmitInvoices) continueAsNew(ctx workflow.Context) error {
 	t.drain(ctx)
 	t.settle()
 	t.TimeScale = t.pace.TimeScale
-	t.Windows = true
 	return workflow.NewContinueAsNewError(ctx, flow.TransmitInvoices, t.TransmitState)
 }

@@ -115,7 +115,7 @@ func (s *transmitting) handOver(at time.Duration, items ...flow.HandOver) {
 }
 
 func (s *transmitting) run() {
-	s.e.ExecuteWorkflow(flow.TransmitInvoices, flow.TransmitState{Connection: "acme", Windows: true})
+	s.e.ExecuteWorkflow(flow.TransmitInvoices, flow.TransmitState{Connection: "acme"})
 }
 
 func documents(items []flow.HandOver) []int64 {
@@ -163,11 +163,12 @@ func TestTransmitInvoices_boundsTheGathering(t *testing.T) {
 func TestTransmitInvoices_gathersManyWithFewTimers(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		windows bool
+		version workflow.Version
 		most    int
-	}{{"in windows", true, 20}, {"as a run of before", false, 110}} {
+	}{{"in windows", 1, 20}, {"as a run of before", workflow.DefaultVersion, 110}} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newTransmitting(t)
+			s.e.OnGetVersion(inWindowsChange, workflow.DefaultVersion, 1).Return(c.version)
 			for i := range int64(100) { // half a second apart
 				s.handOver(time.Duration(i)*500*time.Millisecond, handedOver(i+1, "a"))
 			}
@@ -178,11 +179,11 @@ func TestTransmitInvoices_gathersManyWithFewTimers(t *testing.T) {
 				}
 			})
 			s.e.after(time.Hour, s.e.CancelWorkflow)
-			s.e.ExecuteWorkflow(flow.TransmitInvoices, flow.TransmitState{Connection: "acme", Packages: true, Windows: c.windows})
+			s.e.ExecuteWorkflow(flow.TransmitInvoices, flow.TransmitState{Connection: "acme", Packages: true})
 			require.Len(t, s.sessions, 1)
 			require.Equal(t, documents(some(1, 100)), documents(s.sessions[0]))
 			require.LessOrEqual(t, timers, c.most)
-			if !c.windows {
+			if c.version == workflow.DefaultVersion {
 				require.GreaterOrEqual(t, timers, 100)
 			}
 		})
@@ -668,6 +669,5 @@ func TestTransmitInvoices_carriesOverThatItSendsPackages(t *testing.T) {
 	next, ok := continued[flow.TransmitState](s.e)
 	require.True(t, ok, "%v", s.e.GetWorkflowError())
 	require.True(t, next.Packages)
-	require.True(t, next.Windows)
 	require.Len(t, next.Batches, 1)
 }

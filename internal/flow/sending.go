@@ -57,8 +57,8 @@ type StartSendsInput struct {
 // StartSendsResult counts what became of Teamogy's ready list.
 type StartSendsResult struct {
 	Ready int `json:"ready"` // that were looked at
-	// Partly says that the list was not read to its end: there are more than may be
-	// under way.
+	// Partly says that the list was not read to its end, because more were found than
+	// may be under way.
 	Partly   bool `json:"partly,omitempty"`
 	Started  int  `json:"started"`
 	Running  int  `json:"running"`            // or done and not yet gone from the list

@@ -35,10 +35,7 @@ type TransmitState struct {
 	TimeScale  float64 `json:"timeScale,omitempty"`
 	// Packages says that several invoices are sent as a package. A run that was
 	// begun before that was possible finds it out by itself.
-	Packages bool `json:"packages,omitempty"`
-	// Windows says that invoices are gathered in windows of a fixed length. A run
-	// of before goes on with one that begins anew at each invoice.
-	Windows  bool             `json:"windows,omitempty"`
+	Packages bool             `json:"packages,omitempty"`
 	Pending  []Waiting        `json:"pending,omitempty"`
 	InFlight []InFlight       `json:"inFlight,omitempty"`
 	Answered []Answer         `json:"answered,omitempty"`

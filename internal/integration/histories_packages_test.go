@@ -50,3 +50,30 @@ func TestRecordHistories_packages(t *testing.T) {
 	require.NoError(t, b.client.TerminateWorkflow(b.within(), flow.TransmitID(b.connection), "", "recorded"))
 	b.record("transmit_invoices_batch", flow.TransmitID(b.connection), "")
 }
+
+// TestRecordHistories_gathering records a TransmitInvoices that a further invoice
+// reaches while it gathers a package.
+func TestRecordHistories_gathering(t *testing.T) {
+	if suggestAt() != "" {
+		t.Skip("for this a run must not be continued as new so early")
+	}
+	b := newBed(t, func(o *bedOptions) { o.connection, o.queue = "frozen", "frozen" })
+	var documents []issuedDocument
+	for i := range 13 {
+		number := fmt.Sprintf("GATHER/%d", i+1)
+		documents = append(documents, b.seedReady(number, b.issued(number)))
+	}
+	for _, d := range documents[:12] {
+		b.startSend(d.ID)
+	}
+	b.eventually("a package gathers", func() bool {
+		return b.exists(flow.TransmitID(b.connection)) && b.transmitStatus().Pending >= 10
+	})
+	b.startSend(documents[12].ID)
+	for _, d := range documents {
+		b.eventually("it is sent", func() bool { return b.document(d.ID).property("ksefNumber") != "" })
+	}
+	require.Len(t, b.sessions(), 1, "the last one came too late: try again")
+	require.NoError(t, b.client.TerminateWorkflow(b.within(), flow.TransmitID(b.connection), "", "recorded"))
+	b.record("transmit_invoices_gathering_in_windows", flow.TransmitID(b.connection), "")
+}

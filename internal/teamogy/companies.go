@@ -48,7 +48,7 @@ func (c *Client) FindCompanyByNIP(ctx context.Context, nip string) (CompanyMatch
 		if match := c.companyScanned(number); match.exists() {
 			return match, nil
 		}
-		under, mine := c.companies.begin(number)
+		under, mine := c.companies.begin(number, c.now())
 		if mine {
 			match, err := c.lookCompanyUp(ctx, number)
 			c.companies.end(number, under, match, err, ctx.Err() != nil)

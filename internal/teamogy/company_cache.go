@@ -50,15 +50,22 @@ func newCompanyCache() companyCache {
 	return companyCache{turn: newTurn(), answers: map[string]companyAnswer{}, scans: map[string]companyScan{}, under: map[string]*companyLookup{}}
 }
 
-// begin joins the look-up of a NIP that is under way, or begins one, which is the caller's to make and to end.
-func (k *companyCache) begin(nip string) (under *companyLookup, mine bool) {
+// begin joins the look-up of a NIP that is under way or has just ended, or begins one, which is the caller's to make and
+// to end.
+func (k *companyCache) begin(nip string, now time.Time) (under *companyLookup, mine bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if under, ok := k.under[nip]; ok {
 		return under, false
 	}
-	k.under[nip] = &companyLookup{done: make(chan struct{})}
-	return k.under[nip], true
+	under = &companyLookup{done: make(chan struct{})}
+	if a, ok := k.answers[nip]; ok && now.Before(a.until) {
+		under.match = a.match
+		close(under.done)
+		return under, false
+	}
+	k.under[nip] = under
+	return under, true
 }
 
 func (k *companyCache) end(nip string, under *companyLookup, match CompanyMatch, err error, cancelled bool) {

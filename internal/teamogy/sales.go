@@ -1,7 +1,6 @@
 package teamogy
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -20,19 +19,19 @@ type ReadyInvoice struct {
 }
 
 // ListReadySalesInvoices lists the issued invoices of the types with the status, without those that already have a
-// KSeF number, each once: take gets them page by page, those of a page in the order of their ids, and tells whether it
-// wants more. A list of many thousands need not be read for a few. The filter is Teamogy's documented one; rows are checked again
-// locally, because sending an invoice that is not ready cannot be undone. A row that does not show what is needed
-// for the check is an error, and so is a view that has rows but shows type or status on none: then the field map names
-// the columns wrongly, and an empty list would not be the truth (NotSearchable).
+// KSeF number, each once and in the view's order: take gets them page by page, and tells whether it wants more. A list of
+// many thousands need not be read for a few. All tells whether the view was read to its end. The filter is Teamogy's
+// documented one; rows are checked again locally, because sending an invoice that is not ready cannot be undone. A row
+// that does not show what is needed for the check is an error, and so is a page that has rows but shows type or status
+// on none: then the field map names the columns wrongly, and an empty list would not be the truth (NotSearchable).
 //
 // The list is what the view shows: an invoice whose number was written a moment ago may still be in it, and one that
-// became ready a moment ago may come only next time.
-func (c *Client) ListReadySalesInvoices(ctx context.Context, types []string, status string, take func([]ReadyInvoice) (more bool)) error {
+// became ready a moment ago, or that moved while take was at work, may come only next time.
+func (c *Client) ListReadySalesInvoices(ctx context.Context, types []string, status string, take func([]ReadyInvoice) (more bool)) (all bool, err error) {
 	operation := fmt.Sprintf("list the issued invoices with status %q", status)
 	filter, err := readyFilter(operation, c.fields.Columns, types, status)
 	if err != nil {
-		return err
+		return false, err
 	}
 	f := c.fields
 	q := viewQuery{
@@ -43,26 +42,26 @@ func (c *Client) ListReadySalesInvoices(ctx context.Context, types []string, sta
 	}
 	needed := []configuredColumn{{f.Columns.Type, "columns.type"}, {f.Columns.Status, "columns.status"}}
 	shown := false
-	for rows, err := range c.pages(ctx, operation, q) {
+	for page, err := range c.pages(ctx, operation, q) {
 		if err != nil {
-			return err
+			return false, err
 		}
-		if len(rows) == 0 {
-			continue
+		if err := c.showsColumns(operation, q.view, page.rows, needed...); err != nil {
+			return false, err
 		}
-		shown = true
-		if err := c.showsColumns(operation, q.view, rows, needed...); err != nil {
-			return err
+		shown = shown || len(page.rows) > 0
+		ready, err := c.readyOf(operation, q.view, page.rows, types, status)
+		if err != nil {
+			return false, err
 		}
-		ready, err := c.readyOf(operation, q.view, rows, types, status)
-		if err != nil || len(ready) > 0 && !take(ready) {
-			return err
+		if len(ready) > 0 && !take(ready) {
+			return page.next < 0, nil
 		}
 	}
 	if !shown {
-		return c.probeColumns(ctx, operation, q, needed...)
+		return true, c.probeColumns(ctx, operation, q, needed...)
 	}
-	return nil
+	return true, nil
 }
 
 // readyOf are the ready invoices among the rows of a page.
@@ -78,7 +77,6 @@ func (c *Client) readyOf(operation, view string, rows []object, types []string, 
 		}
 		ready = append(ready, ReadyInvoice{ID: d.ID, Type: d.Type, Status: d.Status, Number: d.Number})
 	}
-	slices.SortFunc(ready, func(a, b ReadyInvoice) int { return cmp.Compare(a.ID, b.ID) })
 	return ready, nil
 }
 

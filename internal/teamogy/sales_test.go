@@ -13,7 +13,7 @@ import (
 // listReady lists all ready invoices.
 func listReady(c *Client, types []string, status string) (all []ReadyInvoice, err error) {
 	all = []ReadyInvoice{}
-	err = c.ListReadySalesInvoices(background(), types, status, func(some []ReadyInvoice) bool {
+	_, err = c.ListReadySalesInvoices(background(), types, status, func(some []ReadyInvoice) bool {
 		all = append(all, some...)
 		return true
 	})
@@ -23,17 +23,25 @@ func listReady(c *Client, types []string, status string) (all []ReadyInvoice, er
 func TestListReady_readsNoFurtherThanIsWanted(t *testing.T) {
 	f := newTenant(t)
 	f.pageLimit = 10
-	for range 50 {
+	for range 26 {
 		f.add(nil, map[string]any{"type": "INVOICE.SALES", "status": "READY"})
 	}
-	var got []int
-	err := f.client().ListReadySalesInvoices(background(), []string{"INVOICE.SALES"}, "READY", func(some []ReadyInvoice) bool {
-		got = append(got, len(some))
-		return len(got) < 2
-	})
-	require.NoError(t, err)
-	assert.Equal(t, []int{10, 8}, got, "two rows of a page are read again with the next one, and given once")
-	assert.Equal(t, 2, f.seen("GET views/invoices.sales"))
+	for _, test := range []struct {
+		pages int
+		got   []int // two rows of a page are read again with the next one, and given once
+		all   bool
+	}{{2, []int{10, 8}, false}, {3, []int{10, 8, 8}, true}, {4, []int{10, 8, 8}, true}} {
+		before := f.seen("GET views/invoices.sales")
+		var got []int
+		all, err := f.client().ListReadySalesInvoices(background(), []string{"INVOICE.SALES"}, "READY", func(some []ReadyInvoice) bool {
+			got = append(got, len(some))
+			return len(got) < test.pages
+		})
+		require.NoError(t, err)
+		assert.Equal(t, test.got, got)
+		assert.Equal(t, test.all, all)
+		assert.Equal(t, len(test.got), f.seen("GET views/invoices.sales")-before)
+	}
 }
 
 func TestListReady_takesOnlyWhatIsReadyWhateverTheServerSends(t *testing.T) {

@@ -152,7 +152,7 @@ func (c *Client) rows(ctx context.Context, operation string, q viewQuery) iter.S
 				yield(nil, err)
 				return
 			}
-			for _, row := range page {
+			for _, row := range page.rows {
 				if !yield(row, nil) {
 					return
 				}
@@ -163,32 +163,32 @@ func (c *Client) rows(ctx context.Context, operation string, q viewQuery) iter.S
 
 // pages reads a view to its end, page by page, each id once. It gives up with NotSearchable after FieldMap.ScanLimit
 // rows. What is added or changed while it reads may be missing.
-func (c *Client) pages(ctx context.Context, operation string, q viewQuery) iter.Seq2[[]object, error] {
-	return func(yield func([]object, error) bool) {
+func (c *Client) pages(ctx context.Context, operation string, q viewQuery) iter.Seq2[viewPage, error] {
+	return func(yield func(viewPage, error) bool) {
 		seen := map[int64]bool{}
 		for {
 			page, err := c.readPage(ctx, operation, q)
 			if err != nil {
-				yield(nil, err)
+				yield(page, err)
 				return
 			}
-			rows := make([]object, 0, len(page.rows))
+			fresh := viewPage{next: page.next}
 			for _, row := range page.rows {
 				id, ok := row.id(c.fields.Columns.ID)
 				if !ok {
-					yield(nil, badAnswer(operation, "a row of the view %s has no %s", q.view, c.fields.Columns.ID))
+					yield(page, badAnswer(operation, "a row of the view %s has no %s", q.view, c.fields.Columns.ID))
 					return
 				}
 				if !seen[id] {
 					seen[id] = true
-					rows = append(rows, row)
+					fresh.rows = append(fresh.rows, row)
 				}
 			}
-			if !yield(rows, nil) || page.next < 0 {
+			if !yield(fresh, nil) || page.next < 0 {
 				return
 			}
 			if page.next >= c.fields.ScanLimit {
-				yield(nil, c.tooManyRows(operation, q.view))
+				yield(page, c.tooManyRows(operation, q.view))
 				return
 			}
 			q.offset = page.following(q.offset)
