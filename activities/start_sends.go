@@ -23,12 +23,14 @@ import (
 const mostInFlight = 2000
 
 // worthReading is for how many there should be room before a list is read again
-// that was longer than what could be started.
-const worthReading = mostInFlight * 3 / 4
+// that was longer than what could be started: few make small packages. The others
+// last until these are on their way, ten minutes at Teamogy's 60 requests a minute.
+const worthReading = mostInFlight * 7 / 10
 
 // mostUnread is how many polls in a row leave the list unread although there is
-// room for some.
-const mostUnread = 3
+// room for some: half an hour, in which at 60 requests a minute there is room for
+// 1,800.
+const mostUnread = 5
 
 // listCanWait tells whether the ready list need not be read now: the last time
 // there was no room for some of it, and there still is not for many. If none of
@@ -123,9 +125,7 @@ type readyList struct {
 // wait.
 func (s *Starts) readReady(ctx context.Context, client TeamogyClient, c *connection.Connection, in flow.StartSendsInput, out *flow.StartSendsResult) (list readyList, err error) {
 	listed, highest, ascending := map[int64]bool{}, int64(0), true
-	// One of these requests brings many invoices on; it must not wait behind the
-	// numbers of all that are written back.
-	all, err := client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.High), c.SendTypes, c.SendReadyStatus, func(some []teamogy.ReadyInvoice) bool {
+	all, err := client.ListReadySalesInvoices(teamogy.WithPriority(ctx, teamogy.First), c.SendTypes, c.SendReadyStatus, func(some []teamogy.ReadyInvoice) bool {
 		out.Ready += len(some)
 		for _, document := range some {
 			listed[document.ID], ascending = true, ascending && document.ID > highest
@@ -257,7 +257,7 @@ func (s *Starts) showXML(ctx context.Context, client TeamogyClient, c *connectio
 	shown := map[int64]*flow.ShownXML{}
 	for pauses := 0; len(ids) > 0; pauses++ {
 		at := s.Now().UTC()
-		found, err := client.ReadReadyXML(teamogy.WithPriority(ctx, teamogy.High), ids, c.SendTypes, c.SendReadyStatus)
+		found, err := client.ReadReadyXML(teamogy.WithPriority(ctx, teamogy.First), ids, c.SendTypes, c.SendReadyStatus)
 		of := slices.Collect(maps.Keys(found))
 		refs := make([]archive.Ref, len(of))
 		for i, err := range sideBySide(len(of), func(i int) (err error) {

@@ -26,8 +26,11 @@ type Priority int
 
 // The priorities. A KSeF number that is not written back is missed by people; an import can wait.
 const (
-	// High is for writing KSeF numbers and states back, and for the few requests that bring many issued invoices on.
-	High Priority = iota + 1
+	// First is for the few requests each of which brings many issued invoices on: behind the numbers of all that are
+	// written back, each would wait for seconds, and together for as long as the others take.
+	First Priority = iota + 1
+	// High is for writing KSeF numbers and states back.
+	High
 	// Normal is for everything else.
 	Normal
 	// Low is for imports.
@@ -51,7 +54,7 @@ func orPriority(ctx context.Context, p Priority) context.Context {
 }
 
 func priorityOf(ctx context.Context) Priority {
-	if p, ok := ctx.Value(priorityKey{}).(Priority); ok && p >= High && p <= Low {
+	if p, ok := ctx.Value(priorityKey{}).(Priority); ok && p >= First && p <= Low {
 		return p
 	}
 	return Normal
@@ -68,7 +71,7 @@ func priorityOf(ctx context.Context) Priority {
 // The waiting call with the highest priority goes first. Those of one priority go by turns among their owners (the
 // clients of a host, one for each connection), and those of one owner in their order: who has thousands of calls to make
 // delays another owner's single call by a turn of each owner and no more. Low and Normal calls also leave some of the
-// burst untouched, so that a High call finds a token at once.
+// burst untouched, so that a more urgent call finds a token at once.
 type Bucket struct {
 	now func() time.Time
 	arm func(time.Duration)
@@ -171,7 +174,7 @@ func (b *Bucket) perWindow() float64 {
 // kept is how much of the burst, and of the minute, calls of the priority leave to more urgent ones.
 func (b *Bucket) kept(p Priority) int {
 	switch p {
-	case High:
+	case First, High:
 		return 0
 	case Low:
 		return int(b.burst / 3)

@@ -41,7 +41,7 @@ func TestBucket_keepsTheQuotaInEveryMinute(t *testing.T) {
 			switch rapid.IntRange(0, 9).Draw(t, "step") {
 			case 0, 1, 2, 3, 4:
 				b.mu.Lock()
-				calls = append(calls, &call{w: b.enqueue(Priority(rapid.IntRange(1, 3).Draw(t, "priority")), nil)})
+				calls = append(calls, &call{w: b.enqueue(Priority(rapid.IntRange(int(First), int(Low)).Draw(t, "priority")), nil)})
 				b.pump()
 				b.mu.Unlock()
 			case 5, 6:
@@ -96,7 +96,7 @@ func TestBucket_neverLetsALessUrgentCallPassAMoreUrgentOne(t *testing.T) {
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			if rapid.Bool().Draw(t, "arrive") {
 				b.mu.Lock()
-				waiting = append(waiting, b.enqueue(Priority(rapid.IntRange(1, 3).Draw(t, "priority")), nil))
+				waiting = append(waiting, b.enqueue(Priority(rapid.IntRange(int(First), int(Low)).Draw(t, "priority")), nil))
 				b.pump()
 				b.mu.Unlock()
 			} else {
@@ -154,6 +154,22 @@ func TestBucket_letsAWriteBackGoAtOnceWhileImportsWait(t *testing.T) {
 		started := time.Now()
 		require.NoError(t, b.Wait(context.Background(), High))
 		assert.Zero(t, time.Since(started), "a part of the burst is kept for it")
+		wg.Wait()
+	})
+}
+
+// A page of the ready list brings a hundred invoices on: it does not wait behind hundreds of numbers.
+func TestBucket_letsTheReadyListPassWriteBacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBucket(60, nil)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() { assert.NoError(t, b.Wait(context.Background(), High)) })
+		}
+		synctest.Wait()
+		started := time.Now()
+		require.NoError(t, b.Wait(context.Background(), First))
+		assert.Less(t, time.Since(started), 1200*time.Millisecond, "that is one token")
 		wg.Wait()
 	})
 }
