@@ -28,9 +28,9 @@ const mostInFlight = 2000
 const worthReading = mostInFlight * 7 / 10
 
 // mostUnread is how many polls in a row leave the list unread although there is
-// room for some: half an hour, in which at 60 requests a minute there is room for
-// 1,800.
-const mostUnread = 5
+// room for some: half an hour and more, after which at 60 requests a minute there
+// is room for so many.
+const mostUnread = 7
 
 // listCanWait tells whether the ready list need not be read now: the last time
 // there was no room for some of it, and there still is not for many. If none of

@@ -85,7 +85,7 @@ func TestStartSends_readsTheListOnlyWhenThereIsRoom(t *testing.T) {
 		"many, and more in sight":    {most + 1, flow.StartSendsInput{NoRoom: 1, UnderWay: mostInFlight}, false},
 		"some, and more in sight":    {most, flow.StartSendsInput{NoRoom: 1, UnderWay: mostInFlight}, true},
 		"many that do not move":      {most + 1, flow.StartSendsInput{NoRoom: 1, UnderWay: most + 1}, true},
-		"many, for the sixth time":   {most + 1, flow.StartSendsInput{NoRoom: 1, UnderWay: mostInFlight, Unread: mostUnread}, true},
+		"many, for the eighth time":  {most + 1, flow.StartSendsInput{NoRoom: 1, UnderWay: mostInFlight, Unread: mostUnread}, true},
 		"all that may be":            {mostInFlight, flow.StartSendsInput{}, false},
 		"more than may be":           {mostInFlight + 5, flow.StartSendsInput{NoRoom: 7, Unread: 9}, false},
 	} {
