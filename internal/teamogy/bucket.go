@@ -63,10 +63,10 @@ func priorityOf(ctx context.Context) Priority {
 // Bucket keeps the calls of this process to one Teamogy host within its requests per minute. It is safe for
 // concurrent use, and all clients of a host must share one: Teamogy counts per subdomain and rejects what is over.
 //
-// It is a token bucket of a tenth of the quota, refilled so that burst and refill together make the quota. Beside it
-// stands a record of the last minute in which a call counts from its grant until a minute after its answer. So no
-// window of a minute, wherever it begins and however long requests travel, holds more than the quota at the server:
-// the burst is within the quota, not on top of it.
+// It is a token bucket of a tenth of the quota, which spreads the calls over the minute. Beside it stands a record of the
+// last minute in which a call counts from its grant until a minute after its answer. So no window of a minute, wherever
+// it begins and however long requests travel, holds more than the quota at the server: the burst is within the quota,
+// not on top of it.
 //
 // The waiting call with the highest priority goes first. Those of one priority go by turns among their owners (the
 // clients of a host, one for each connection), and those of one owner in their order: who has thousands of calls to make
@@ -163,13 +163,8 @@ func (b *Bucket) Block(d time.Duration) {
 	b.pump()
 }
 
-// perWindow is how many tokens a window refills.
-func (b *Bucket) perWindow() float64 {
-	if b.perMinute == 1 {
-		return 1 // the record of the last minute alone keeps the quota
-	}
-	return float64(b.perMinute) - b.burst
-}
+// perWindow is how many tokens a window refills: all of the quota, which the record of the last minute keeps.
+func (b *Bucket) perWindow() float64 { return float64(b.perMinute) }
 
 // kept is how much of the burst, and of the minute, calls of the priority leave to more urgent ones.
 func (b *Bucket) kept(p Priority) int {

@@ -98,7 +98,7 @@ func TestBucket_letsASingleCallOfAnotherConnectionPassThousands(t *testing.T) {
 			g, err := b.acquire(context.Background(), Low, "single")
 			require.NoError(t, err, "a full queue is the busy one's own")
 			g.answered()
-			assert.LessOrEqual(t, time.Since(began), 5*time.Second)
+			assert.LessOrEqual(t, time.Since(began), 7*time.Second, "a turn, and what the minute's burst has taken ahead")
 		}
 		wg.Wait()
 	})
