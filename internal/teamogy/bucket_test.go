@@ -200,7 +200,7 @@ func TestBucket_refusesAtOnceWhoWouldWaitTooLong(t *testing.T) {
 
 func TestBucket_refusesWhoIsOvertakenForTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := NewBucket(6, nil)
+		b := NewBucket(5, nil)
 		require.NoError(t, b.Wait(context.Background(), High))
 		low := make(chan error, 1)
 		go func() { low <- b.Wait(context.Background(), Low) }()
