@@ -40,7 +40,7 @@ help: ## list the targets
 	@echo 'make demo ONCE=1                        ends by itself, exit 0 if every invoice arrived'
 	@echo 'make demo ONCE=1 INVOICES=directory     with the FA(3) files of that directory'
 	@echo 'make demo DEMO_TIMEOUT=10m              when ONCE=1 gives up'
-	@echo 'make bench BENCH=Quota                  one group: Quota (35 min), Throughput (10), Growth (40),'
+	@echo 'make bench BENCH=Quota                  one group: Quota (50 min), Throughput (10), Growth (30),'
 	@echo '                                        ExportMemory (2), TeamogyCalls (2), Many (3), others (5)'
 	@echo 'make bench BENCH=Growth BENCH_LONG=1    with 100,000 invoices: some hours and 10 GB of memory'
 	@echo 'make fuzz FUZZTIME=5m                   longer for each target'
@@ -87,7 +87,7 @@ simulators: bin/starter ## both simulators: KSeF on 127.0.0.1:8081/v2, Teamogy o
 
 .PHONY: bench
 bench: $(cli) ## benchmarks, one "name: value unit" line each (docs/performance.md)
-	@echo 'This takes about an hour and a half on two cores; BENCH=name chooses, the whole output goes to bin/bench.txt.' >&2
+	@echo 'This takes about an hour and three quarters on two cores; BENCH=name chooses, the whole output goes to bin/bench.txt.' >&2
 	@tools/bench.sh '$(BENCH)'
 
 .PHONY: volume
