@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -66,7 +67,7 @@ func TestTransmit_handsOverTogetherWhatComesAtTheSameTime(t *testing.T) {
 func TestTransmit_failsForAllWhoseSignalFailed(t *testing.T) {
 	refused := errors.New("refused")
 	signals, results := handingOver(t, 20, func(i int) error {
-		if i == 2 {
+		if i == 1 { // there may be no second one
 			return refused
 		}
 		return nil
@@ -79,7 +80,6 @@ func TestTransmit_failsForAllWhoseSignalFailed(t *testing.T) {
 			require.ErrorIs(t, err, activity.ErrResultPending)
 		}
 	}
-	require.Len(t, signals, 2)
-	require.Equal(t, len(signals[1]), failed)
-	require.Equal(t, 20, len(signals[0])+failed)
+	require.Equal(t, len(signals[0]), failed)
+	require.Len(t, slices.Concat(signals...), 20)
 }
