@@ -17,10 +17,12 @@ const (
 	gatherPackage     = 2 * time.Minute
 	gatherPackageReal = time.Minute
 	// manyPending is from how many pending invoices on a silence is
-	// silenceReal at least, for the same reason: a worker hands over half a second's
-	// invoices at once, and a busy server brings them a little later.
+	// silenceReal at least, for the same reason: a worker starts a hundred at a time,
+	// hands over half a second's at once, and a busy server brings them a little later.
+	// More packages cost of KSeF's quota; a few seconds cost nothing beside the
+	// minutes that a package takes.
 	manyPending = 10
-	silenceReal = 3 * time.Second
+	silenceReal = 6 * time.Second
 )
 
 // inWindowsChange is the change from which on invoices are gathered in windows of

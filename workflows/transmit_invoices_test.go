@@ -147,6 +147,20 @@ func TestTransmitInvoices_gathersWhileInvoicesKeepComing(t *testing.T) {
 	require.Equal(t, []int64{9}, documents(s.sessions[1]))
 }
 
+// A worker starts invoices by the hundred, and a slow one needs some seconds for
+// each hundred, on whatever clock: they are one package nevertheless.
+func TestTransmitInvoices_waitsForTheNextHundred(t *testing.T) {
+	s := newTransmitting(t)
+	s.pace.TimeScale = 60
+	for hundred := range int64(5) {
+		s.handOver(time.Duration(hundred)*5*time.Second, some(100*hundred+1, 100*hundred+100)...)
+	}
+	s.e.after(time.Hour, s.e.CancelWorkflow)
+	s.run()
+	require.Len(t, s.sessions, 1)
+	require.Len(t, s.sessions[0], 500)
+}
+
 func TestTransmitInvoices_boundsTheGathering(t *testing.T) {
 	s := newTransmitting(t)
 	for i := range int64(300) { // they come without end
@@ -174,7 +188,7 @@ func TestTransmitInvoices_gathersManyWithFewTimers(t *testing.T) {
 			}
 			timers := 0
 			s.e.SetOnTimerScheduledListener(func(_ string, d time.Duration) {
-				if d < 5*time.Second { // longer are the pauses between sessions, and the session's own
+				if d <= silenceReal { // longer are the pauses between sessions, and the session's own
 					timers++
 				}
 			})

@@ -78,6 +78,21 @@ acme
 `, "\n"), out.String())
 }
 
+// What was not looked at is not counted as if it were: neither a list of which
+// the rest was left, nor one that was not read at all.
+func TestSendText_saysHowMuchOfTheListWasRead(t *testing.T) {
+	for want, last := range map[string]*flow.StartSendsResult{
+		"running; 9 started in all":                                                              nil,
+		"running; 3 ready at the last poll, 2 started; 9 started in all":                         {Ready: 3, Started: 2},
+		"running; 2100 or more ready at the last poll, 1500 started; 9 started in all":           {Ready: 2100, Partly: true, Started: 1500},
+		"running; 1900 under way, others were not looked for at the last poll; 9 started in all": {UnderWay: 1900, Unread: 2},
+	} {
+		assert.Equal(t, want, sendText(inspect.LongRunning[flow.SendStatus]{State: "running", Status: &flow.SendStatus{
+			Last: last, Totals: flow.SendTotals{Started: 9},
+		}}, statusAt))
+	}
+}
+
 func TestShort_keepsTheTwoLargestUnits(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		1500 * time.Millisecond: "2s", 61 * time.Second: "1m1s", 90 * time.Minute: "1h30m", 50 * time.Hour: "50h0m",

@@ -148,8 +148,9 @@ func TestMany_connectionsThatStartTogetherIdleApart(t *testing.T) {
 		c.query(flow.ReceiveID(c.connection), &status)
 		cycles += status.Totals.Cycles
 	}
-	require.LessOrEqual(t, queries, cycles, "one query a cycle")
-	require.LessOrEqual(t, limits, cycles)
+	// A cycle counts when it has ended: each may be in the middle of one more.
+	require.LessOrEqual(t, queries, cycles+connections, "one query a cycle")
+	require.LessOrEqual(t, limits, cycles+connections)
 }
 
 // arrivals notes when requests for an operation arrived, and with what answer.
