@@ -61,6 +61,8 @@ type TeamogyClient interface {
 	ShowsXML() bool
 	ReadReadyXML(ctx context.Context, ids []int64, types []string, status string) (map[int64][]byte, error)
 	ReadInvoiceXML(ctx context.Context, documentID int64) ([]byte, teamogy.DocumentInfo, error)
+	// Foresee tells whose KSeF numbers will soon be written.
+	Foresee(documentIDs ...int64)
 	PatchSalesInvoice(ctx context.Context, documentID int64, patch teamogy.SalesPatch) error
 	Ping(context.Context) error
 	// Queue is how long a call of the priority would wait for its turn within the quota now.

@@ -26,6 +26,9 @@ const (
 	// blockedQueue is a queue that nobody made who waits: Teamogy has asked for a
 	// pause. What goes on then is told once when to come again.
 	blockedQueue = 2 * time.Minute
+	// foreseenFor is how far ahead Teamogy's client is told whose turn comes, on the
+	// connection's clock: what it reads of a document before is older by so much.
+	foreseenFor = 20 * time.Second
 	// stepLook is the pause before the queue is looked at again.
 	stepLook = 200 * time.Millisecond
 )
@@ -38,6 +41,7 @@ type inStep struct {
 	client   TeamogyClient // nil: there is no pace to keep
 	priority teamogy.Priority
 	every    time.Duration
+	foreseen int // how many go on within foreseenFor
 	next     time.Time
 	ends     time.Time
 	// passBlocked lets workflows go on while Teamogy is blocked for long: they are
@@ -51,6 +55,7 @@ func (b *base) keepStep(client TeamogyClient, c *connection.Connection, priority
 	if client != nil && c != nil && c.TeamogyRequestsPerMinute > 0 {
 		s.client, s.priority = client, priority
 		s.every = flow.Scaled(time.Duration(float64(time.Minute)/stepShare/float64(c.TeamogyRequestsPerMinute)), c.TimeScale)
+		s.foreseen = int(foreseenFor.Minutes() * stepShare * float64(c.TeamogyRequestsPerMinute))
 	}
 	return s
 }
@@ -86,4 +91,21 @@ func (s *inStep) wait(ctx context.Context) (inTime bool, err error) {
 			return false, err
 		}
 	}
+}
+
+// foresee tells Teamogy's client whose numbers will be written soon, before the
+// i-th of some invoices goes on.
+func (s *inStep) foresee(items []flow.HandOver, i int) {
+	if s.client == nil {
+		return
+	}
+	from := i + s.foreseen
+	if i == 0 {
+		from = 0 // the first ones all at once, later those that come into sight
+	}
+	var ids []int64
+	for _, item := range items[min(from, len(items)):min(i+s.foreseen+1, len(items))] {
+		ids = append(ids, item.DocumentID)
+	}
+	s.client.Foresee(ids...)
 }

@@ -7,14 +7,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"teamogy-ksef/internal/connection"
+	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/teamogy"
 )
 
 // queued is a Teamogy whose queue is as long as a test says.
 type queued struct {
 	TeamogyClient
-	queue func() time.Duration
+	queue    func() time.Duration
+	foreseen []int64
 }
+
+func (q *queued) Foresee(ids ...int64) { q.foreseen = append(q.foreseen, ids...) }
 
 func (q *queued) Queue(teamogy.Priority) time.Duration { return q.queue() }
 
@@ -75,4 +79,23 @@ func TestInStep_letsAnswersGoOnWhileTeamogyIsBlocked(t *testing.T) {
 		require.True(t, inTime)
 	}
 	require.Zero(t, passed())
+}
+
+// Each is told once, in its order, and not long before its turn.
+func TestInStep_tellsWhoseTurnComesSoon(t *testing.T) {
+	step, _ := stepping(t, time.Hour, func(time.Duration) time.Duration { return 0 })
+	var items []flow.HandOver
+	var want []int64
+	for id := range int64(50) {
+		items, want = append(items, flow.HandOver{DocumentID: id + 1}), append(want, id+1)
+	}
+	client := step.client.(*queued)
+	for i := range items {
+		step.foresee(items, i)
+		require.Equal(t, want[:min(i+20, 50)], client.foreseen, "19 in 20 s")
+	}
+	client.foreseen = nil
+	step.foresee(items[:3], 0)
+	require.Equal(t, want[:3], client.foreseen)
+	(&inStep{}).foresee(items, 0)
 }

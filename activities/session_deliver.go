@@ -62,7 +62,8 @@ func (b *base) deliver(ctx context.Context, connection string, items []flow.Hand
 		first error
 	)
 	group.SetLimit(inParallel)
-	for _, item := range items {
+	for i, item := range items {
+		step.foresee(items, i)
 		if _, err := step.wait(ctx); err != nil {
 			_ = group.Wait()
 			return out, err

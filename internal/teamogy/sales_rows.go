@@ -22,6 +22,7 @@ const (
 // base columns joined by OR are documented. A document that has no row in the answer is read by itself.
 type salesRows struct {
 	states *together.Gathering[int64, salesState]
+	ahead  statesAhead
 
 	mu         sync.Mutex
 	distrusted time.Time // until when the view is not asked by ids
@@ -74,22 +75,27 @@ func (c *Client) rowsOf(page viewPage, ids []int64) (map[int64]object, bool) {
 // numberColumn is how columnKnowledge calls the KSeF number of issued invoices.
 func (c *Client) numberColumn() string { return "properties." + c.fields.Properties.KSeFNumber.Key }
 
-// state asks the view for the state of an issued invoice, together with all others that are asked for at the same time.
-// It tells only where the view is proven to show KSeF numbers: a document of which it is known that it has one is asked
-// for as well, until its number was shown.
+// state asks the view for the state of an issued invoice, together with all others that are asked for at the same time,
+// and those that will be soon (Foresee). It tells only where the view is proven to show KSeF numbers: a document of which
+// it is known that it has one is asked for as well, until its number was shown.
 func (c *Client) state(ctx context.Context, id, numbered int64) (salesState, error) {
 	if !c.sales.usable(c.now()) {
 		return salesState{}, nil
 	}
+	if state, known := c.sales.ahead.ask(id, c.now()); known {
+		return state, nil
+	}
 	return c.sales.states.Ask(ctx, id, func(ctx context.Context, take func(int) []int64) (map[int64]salesState, error) {
-		var ids []int64
+		var asked, ids []int64
+		var at time.Time
 		q := viewQuery{
 			view:       c.fields.Views.SalesInvoices,
 			columns:    []string{c.fields.Columns.ID, c.fields.Columns.Status},
 			properties: []string{c.fields.Properties.KSeFNumber.Key},
 		}
 		q.late = func(q *viewQuery) {
-			ids = take(mostRows)
+			at, asked = c.now(), take(mostRows)
+			ids = c.sales.ahead.with(asked, mostRows)
 			if !c.columns.isShown(q.view, c.numberColumn()) && numbered != 0 {
 				ids = append(ids, numbered)
 			}
@@ -119,6 +125,7 @@ func (c *Client) state(ctx context.Context, id, numbered int64) (salesState, err
 				number: c.propertyText(row, c.fields.Properties.KSeFNumber),
 			}
 		}
+		c.sales.ahead.keep(states, asked, at)
 		return states, nil
 	})
 }

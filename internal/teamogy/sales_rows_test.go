@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -288,6 +289,93 @@ func TestPatchSalesInvoice_inOneRequestTouchesNothingOfSomebodyElse(t *testing.T
 	assert.Equal(t, teamogy.Conflict, e.Kind)
 	assert.Equal(t, "another", b.kept(ids[0]).Properties["ksefNumber"])
 	assert.Zero(t, f.begun[ids[0]])
+}
+
+// looksAndWrites counts the requests for the states of documents, and the writes.
+func looksAndWrites(requests []string) (looks, writes int) {
+	for _, r := range requests {
+		if strings.HasPrefix(r, http.MethodPatch) {
+			writes++
+		} else if strings.Contains(r, "views/") {
+			looks++
+		}
+	}
+	return looks, writes
+}
+
+// Invoices that come one by one, as fast as the quota takes them, share looks if they were foreseen.
+func TestForesee_letsOneLookServeThoseThatComeSoon(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, fields{})
+	f := &firsts{begun: map[int64]int{}}
+	c, g := b.gated(merging)
+	prove(b, c, f)
+	ids, _ := b.seedReady(40, "property")
+	before := g.count()
+	c.Foresee(ids[:20]...)
+	for i, id := range ids {
+		if i > 0 && i+19 < len(ids) {
+			c.Foresee(ids[i+19])
+		}
+		require.NoError(t, c.PatchSalesInvoice(t.Context(), id, numbered(f, id)))
+		assert.Equal(t, number(int(id)), b.kept(id).Properties["ksefNumber"])
+	}
+	looks, writes := looksAndWrites(g.since(before))
+	assert.Equal(t, 2, looks)
+	assert.Equal(t, 40, writes)
+}
+
+// What was read ahead is not taken for the truth for long, nor twice, and never where the view did not show the document.
+func TestForesee_readsAgainWhatWasReadLongAgo(t *testing.T) {
+	t.Parallel()
+	for passes, want := range map[time.Duration]int{29 * time.Second: 0, 31 * time.Second: 1} {
+		b := newBed(t, fields{})
+		f := &firsts{begun: map[int64]int{}}
+		c, g := b.gated(merging)
+		prove(b, c, f)
+		ids, _ := b.seedReady(2, "property")
+		c.Foresee(ids...)
+		require.NoError(t, c.PatchSalesInvoice(t.Context(), ids[0], numbered(f, ids[0])))
+		before := g.count()
+		b.clock.pass(passes)
+		if want > 0 {
+			b.control(http.MethodPatch, fmt.Sprint("documents/", ids[1]), fields{"properties": fields{"ksefNumber": "another"}}, nil)
+		}
+		err := c.PatchSalesInvoice(t.Context(), ids[1], numbered(f, ids[1]))
+		looks, _ := looksAndWrites(g.since(before))
+		assert.Equal(t, want, looks, passes)
+		if e, ok := teamogy.AsError(err); want > 0 && assert.True(t, ok) {
+			assert.Equal(t, teamogy.Conflict, e.Kind)
+			continue
+		}
+		require.NoError(t, err)
+		before = g.count()
+		require.NoError(t, c.PatchSalesInvoice(t.Context(), ids[1], numbered(&firsts{begun: map[int64]int{}}, ids[1])))
+		looks, _ = looksAndWrites(g.since(before))
+		assert.Equal(t, 1, looks, "who comes again wants to know what is there now")
+	}
+}
+
+// Foreseen documents that the view does not show are written to the safe way, and those that are never asked for are forgotten.
+func TestForesee_takesNothingForKnownThatIsNotShown(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, fields{})
+	f := &firsts{begun: map[int64]int{}}
+	c, g := b.gated(merging)
+	prove(b, c, f)
+	ids, _ := b.seedReady(2, "property")
+	for id := range int64(500) {
+		c.Foresee(900_000 + id)
+	}
+	c.Foresee(ids[0])
+	require.NoError(t, c.PatchSalesInvoice(t.Context(), ids[1], numbered(f, ids[1])))
+	before := g.count()
+	require.NoError(t, c.PatchSalesInvoice(t.Context(), ids[0], numbered(f, ids[0])))
+	looks, writes := looksAndWrites(g.since(before))
+	assert.Equal(t, [2]int{1, 1}, [2]int{looks, writes}, "the latest 100 are kept, of which one look takes 99")
+	e, ok := teamogy.AsError(c.PatchSalesInvoice(t.Context(), 900_450, numbered(f, 900_450)))
+	require.True(t, ok)
+	assert.Equal(t, teamogy.NotFound, e.Kind)
 }
 
 // A write whose answer was lost is repeated the safe way: a status that a person has set since stays.
