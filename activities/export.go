@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -114,16 +115,30 @@ func (k *KSeF) CollectExport(ctx context.Context, in flow.CollectInput) (out flo
 		}
 	}
 	p := &packageOf{KSeF: k, client: client, in: in, key: key, scale: c.TimeScale, status: status}
-	list, err := p.collect(ctx)
+	if out.Found, err = p.collect(ctx); err == nil {
+		return out, nil
+	}
+	outcome, reason := endOfCollecting(ctx, err)
+	if outcome == "" {
+		return flow.CollectedExport{}, err
+	}
+	k.Logger.WarnContext(ctx, "an export package cannot be had", "connection", in.Connection, "reference", in.Reference, "outcome", outcome, "reason", reason)
+	return flow.CollectedExport{Outcome: outcome, Reason: reason}, nil
+}
+
+// endOfCollecting tells what a failure to bring a package into the archive makes
+// of it; empty: it is tried again. What only does not arrive (a storage that is not
+// reached from here, no room for it) must not keep everything else waiting for ever,
+// while the invoices may be had one by one.
+func endOfCollecting(ctx context.Context, err error) (outcome, reason string) {
 	if damage := damageOf(err); damage != "" {
-		k.Logger.WarnContext(ctx, "an export package cannot be used", "connection", in.Connection, "reference", in.Reference, "reason", damage)
-		return flow.CollectedExport{Outcome: flow.ExportDamaged, Reason: damage}, nil
+		return flow.ExportDamaged, damage
 	}
-	if err != nil {
-		return out, err
+	var not *undelivered
+	if errors.As(err, &not) && ctx.Err() == nil && leaveBehind(ctx, err) {
+		return flow.ExportUndelivered, "it could not be downloaded: " + err.Error()
 	}
-	out.Found = list
-	return out, nil
+	return "", ""
 }
 
 // awaitExport asks for an export until it has come to an end, or patience has.

@@ -56,6 +56,11 @@ type unusable struct{ reason string }
 
 func (u *unusable) Error() string { return u.reason }
 
+// undelivered is why a package's bytes have not arrived here.
+type undelivered struct{ error }
+
+func (u *undelivered) Unwrap() error { return u.error }
+
 // damageOf tells why a package cannot be used; empty: it is not that.
 func damageOf(err error) string {
 	var ours *unusable
@@ -80,11 +85,11 @@ func (p *packageOf) collect(ctx context.Context) (flow.CollectedList, error) {
 	}
 	file, remove, err := temporaryFile(p.Now())
 	if err != nil {
-		return flow.CollectedList{}, err
+		return flow.CollectedList{}, &undelivered{err}
 	}
 	defer remove()
 	if err := p.download(ctx, file); err != nil {
-		return flow.CollectedList{}, err
+		return flow.CollectedList{}, &undelivered{err}
 	}
 	if err := p.unpack(ctx, file); err != nil {
 		return flow.CollectedList{}, err

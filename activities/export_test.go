@@ -323,6 +323,7 @@ func TestCollectExport_failsForWhatPassesByItself(t *testing.T) {
 	}{
 		"network": {ofKSeF(ksef.KindNetwork), flow.ErrKSeFUnavailable},
 		"quota":   {ofKSeF(ksef.KindRateLimited), flow.ErrKSeFQuota},
+		"links":   {ofKSeF(ksef.KindGone), flow.ErrKSeFRefused},
 		"disk":    {errors.New("no space left on device"), flow.ErrUnexpected},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -334,6 +335,49 @@ func TestCollectExport_failsForWhatPassesByItself(t *testing.T) {
 			noneLeft(t)
 		})
 	}
+}
+
+// A package that does not arrive is given up after a good half hour of attempts,
+// one that a full disk keeps out sooner: the workflow goes on without it. KSeF itself
+// being away is waited out.
+func TestCollectExport_givesUpAPackageThatDoesNotArrive(t *testing.T) {
+	for name, c := range map[string]struct {
+		part, status error
+		tries        int
+		want         string
+	}{
+		"network":              {part: ofKSeF(ksef.KindNetwork), tries: outageTries, want: flow.ExportUndelivered},
+		"network, before that": {part: ofKSeF(ksef.KindNetwork), tries: outageTries - 1},
+		"links":                {part: ofKSeF(ksef.KindGone), tries: outageTries, want: flow.ExportUndelivered},
+		"disk":                 {part: errors.New("no space left on device"), tries: clearTries, want: flow.ExportUndelivered},
+		"damaged":              {part: ofKSeF(ksef.KindHashMismatch), tries: outageTries, want: flow.ExportDamaged},
+		"KSeF is away":         {status: ofKSeF(ksef.KindNetwork), tries: 10 * outageTries},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := ready([]byte("something"), 1, 100)
+			f.part = func(int, ksef.ExportPart) ([]byte, error) { return []byte("some"), c.part }
+			if c.status != nil {
+				f.state = func(int) (ksef.ExportStatus, error) { return ksef.ExportStatus{}, c.status }
+			}
+			k, _ := collector(t, f)
+			out, err := k.CollectExport(context.WithValue(t.Context(), attemptCountKey{}, c.tries), collectInput())
+			noneLeft(t)
+			if c.want == "" {
+				require.Error(t, err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, c.want, out.Outcome)
+			require.NotEmpty(t, out.Reason)
+			require.Zero(t, out.Found)
+		})
+	}
+	k, _ := collector(t, ready([]byte("something"), 1, 100))
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	out, err := k.CollectExport(context.WithValue(t.Context(), attemptCountKey{}, clearTries), collectInput())
+	require.NoError(t, err)
+	require.Equal(t, flow.ExportUndelivered, out.Outcome, "no folder for it")
+	require.Contains(t, out.Reason, "missing")
 }
 
 // A worker that died may have left its file where an open file cannot be removed.

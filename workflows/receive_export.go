@@ -11,7 +11,8 @@ import (
 
 const (
 	// exportTries is how often a package is ordered that KSeF does not make, or
-	// that cannot be used, and stuckTries one that it does not finish.
+	// that cannot be used, and stuckTries one that it does not finish or that does
+	// not arrive: each of these takes its time.
 	exportTries = 3
 	stuckTries  = 2
 	// exportStuckAfter is after how long an export that KSeF is still making is given up;
@@ -83,7 +84,7 @@ func (r *receiveInvoices) export(ctx workflow.Context, order flow.ExportOrder) (
 			return exported{CollectedList: collected.Found, got: true}, nil
 		case flow.ExportNothing:
 			return exported{got: true, notYet: true}, nil
-		case flow.ExportRunning:
+		case flow.ExportRunning, flow.ExportUndelivered:
 			stuck++
 		default:
 			failed++

@@ -432,6 +432,8 @@ func TestReceiveInvoices_ordersAgainAndFallsBackToSingleDownloads(t *testing.T) 
 		"three damaged ones":    {fault: func(n int) string { return first(n, 3, flow.ExportDamaged) }, orders: 3},
 		"a stuck one":           {fault: func(n int) string { return first(n, 1, flow.ExportRunning) }, orders: 2, packed: true, lasts: 2 * time.Hour},
 		"two stuck ones":        {fault: func(n int) string { return first(n, 2, flow.ExportRunning) }, orders: 2, lasts: 4 * time.Hour},
+		"one does not arrive":   {fault: func(n int) string { return first(n, 1, flow.ExportUndelivered) }, orders: 2, packed: true},
+		"none arrives":          {fault: func(n int) string { return first(n, 9, flow.ExportUndelivered) }, orders: 2},
 		"ten run already":       {order: func(int) (flow.OrderedExport, bool) { return flow.OrderedExport{Attempts: 1, Busy: true}, true }, orders: 1},
 		"KSeF is not there yet": {fault: func(n int) string { return first(n, 1, flow.ExportNothing) }, orders: 2, packed: true, lasts: time.Hour},
 		"refused as not there": {order: func(n int) (flow.OrderedExport, bool) {

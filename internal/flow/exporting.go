@@ -41,6 +41,9 @@ const (
 	ExportRunning = "running" // KSeF is still making it
 	ExportFailed  = "failed"  // KSeF did not make it, or has thrown it away
 	ExportDamaged = "damaged" // what KSeF delivered cannot be used
+	// ExportUndelivered is of a package that KSeF has made, but that could not be
+	// downloaded in many attempts.
+	ExportUndelivered = "undelivered"
 )
 
 // CollectedExport is what came of an export.
