@@ -60,6 +60,18 @@ func TestCompose_checksTheHealthOfEveryServiceThatStays(t *testing.T) {
 	}
 }
 
+// Packages of some GB pass through the worker's temporary folder: a tmpfs would
+// keep them in memory, and a read-only root has no other place for them.
+func TestCompose_keepsPackagesOnTheDisk(t *testing.T) {
+	worker := project(t).Services["worker"]
+	require.Empty(t, worker.Tmpfs)
+	require.NotContains(t, worker.Environment, "TMPDIR", "the volume below is meant")
+	i := slices.IndexFunc(worker.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == "/tmp" })
+	require.GreaterOrEqual(t, i, 0)
+	require.Equal(t, types.VolumeTypeVolume, worker.Volumes[i].Type)
+	require.False(t, worker.Volumes[i].ReadOnly)
+}
+
 func TestCompose_startsInOrder(t *testing.T) {
 	loaded := project(t, "demo")
 	for name, service := range loaded.Services {

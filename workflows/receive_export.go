@@ -128,8 +128,21 @@ func (r *receiveInvoices) byPackage(ctx workflow.Context, subject string, w wind
 	if err != nil || !ordered.got {
 		return got, false, err
 	}
+	if ordered.notYet && r.looksAgain(ctx, follows) {
+		return brought{ends: true}, true, nil
+	}
 	got, err = r.startBrought(ctx, order, ordered.CollectedList, follows)
 	return got, true, err
+}
+
+// looksAgainChange is the change from which on looksAgain is asked.
+const looksAgainChange = "a look back that brought nothing comes again"
+
+// looksAgain tells whether a look back that brought nothing, because KSeF's
+// high-water mark has gone back or KSeF contradicts itself, is not through and comes
+// again with the next cycle. In runs of earlier code it was.
+func (r *receiveInvoices) looksAgain(ctx workflow.Context, follows track) bool {
+	return follows == nothing && workflow.GetVersion(ctx, looksAgainChange, workflow.DefaultVersion, 1) > workflow.DefaultVersion
 }
 
 // startBrought starts what a package brought. Where that is only the list, what
@@ -149,6 +162,9 @@ func (r *receiveInvoices) startBrought(ctx workflow.Context, order flow.ExportOr
 		full.OnlyMetadata = false
 		if all, err := r.export(ctx, full); err != nil {
 			return got, err
+		} else if all.notYet && r.looksAgain(ctx, follows) {
+			got.ends = true
+			return got, nil
 		} else if all.got {
 			return r.startBrought(ctx, full, all.CollectedList, follows)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/workflow"
 	"pgregory.net/rapid"
 
 	"teamogy-ksef/internal/flow"
@@ -260,6 +261,61 @@ func TestReceiveInvoices_looksBackByTheListAlone(t *testing.T) {
 			require.Len(t, k.windows, 2, "the sweep's, and one of the look back")
 			require.True(t, k.orders[0].OnlyMetadata)
 			require.Equal(t, 1+max(0, late-59), len(k.orders))
+		})
+	}
+}
+
+// A look back for which KSeF makes no package, because it says that it is not so far
+// any more, is not done: what was stored in those days and shown late would be
+// looked for never again.
+func TestReceiveInvoices_looksBackAgainWhereThatBroughtNothing(t *testing.T) {
+	refused := func(at int) func(int) (flow.OrderedExport, bool) {
+		return func(n int) (flow.OrderedExport, bool) {
+			return flow.OrderedExport{Attempts: 1, NothingNew: true}, n == at
+		}
+	}
+	nothingMade := func(at int) func(int) string {
+		return func(n int) string {
+			if n == at {
+				return flow.ExportNothing
+			}
+			return ""
+		}
+	}
+	for name, c := range map[string]struct {
+		late   int
+		order  func(n int) (flow.OrderedExport, bool)
+		fault  func(n int) string
+		older  bool // a run of earlier code
+		orders int
+	}{
+		"the list is refused":     {late: 3, order: refused(1), orders: 2},
+		"the list is not made":    {late: 3, fault: nothingMade(1), orders: 2},
+		"the package is refused":  {late: 60, order: refused(2), orders: 4},
+		"the package is not made": {late: 60, fault: nothingMade(2), orders: 4},
+		"an older run":            {late: 3, order: refused(1), older: true, orders: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnvironment(t, "acme/receive")
+			k := exporting(e, 250, 10_000)
+			k.orderFault, k.fault = c.order, c.fault
+			k.seed(400, start.AddDate(0, 0, -1))
+			for i := range k.invoices {
+				k.started[k.invoices[i].id] = 1
+			}
+			k.seed(c.late, start.AddDate(0, 0, -1))
+			in := flow.ReceiveInput{Connection: "acme", State: &flow.ReceiveState{
+				Cursors: map[string]flow.Cursor{"Subject2": {At: start.Add(-time.Hour)}}, LastRecheck: start.AddDate(0, 0, -2),
+			}}
+			if c.older {
+				e.OnGetVersion(looksAgainChange, workflow.DefaultVersion, 1).Return(workflow.DefaultVersion)
+			}
+			e.after(5*time.Hour, e.CancelWorkflow)
+			e.ExecuteWorkflow(flow.ReceiveInvoices, in)
+			require.Len(t, k.orders, c.orders, "once more, and then no more that day")
+			if !c.older {
+				k.allStarted(t)
+			}
 		})
 	}
 }
