@@ -19,6 +19,9 @@ const (
 	// quota for the next workflow to be let go on, in real time: a call waits 20 s
 	// at most and is tried again then.
 	longestQueue = 8 * time.Second
+	// queueOfImports is the same for imports, of which each waits twice: the more wait,
+	// the more share a look for documents that exist.
+	queueOfImports = 16 * time.Second
 	// longestStep is the longest for each answer that is delivered in step, in real
 	// time: two thousand take 40 minutes at most, before those that wait for them
 	// hand over again (flow of Transmit).
@@ -42,6 +45,7 @@ type inStep struct {
 	priority teamogy.Priority
 	every    time.Duration
 	foreseen int // how many go on within foreseenFor
+	queue    time.Duration
 	next     time.Time
 	ends     time.Time
 	// passBlocked lets workflows go on while Teamogy is blocked for long: they are
@@ -51,7 +55,7 @@ type inStep struct {
 
 // keepStep begins to keep step with a connection's Teamogy for a while.
 func (b *base) keepStep(client TeamogyClient, c *connection.Connection, priority teamogy.Priority, longest time.Duration) *inStep {
-	s := &inStep{base: b, ends: b.Now().Add(longest)}
+	s := &inStep{base: b, queue: longestQueue, ends: b.Now().Add(longest)}
 	if client != nil && c != nil && c.TeamogyRequestsPerMinute > 0 {
 		s.client, s.priority = client, priority
 		s.every = flow.Scaled(time.Duration(float64(time.Minute)/stepShare/float64(c.TeamogyRequestsPerMinute)), c.TimeScale)
@@ -63,7 +67,7 @@ func (b *base) keepStep(client TeamogyClient, c *connection.Connection, priority
 // wait waits until the next workflow may go on. It tells whether that has come
 // within the time.
 func (s *inStep) wait(ctx context.Context) (inTime bool, err error) {
-	if s.client == nil {
+	if s == nil || s.client == nil {
 		return true, nil
 	}
 	for {
@@ -76,7 +80,7 @@ func (s *inStep) wait(ctx context.Context) (inTime bool, err error) {
 		if s.passBlocked && queue > blockedQueue {
 			return true, nil
 		}
-		if queue > longestQueue {
+		if queue > s.queue {
 			wait = max(wait, stepLook)
 		}
 		if wait <= 0 {

@@ -14,13 +14,13 @@ import (
 	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/ksef"
+	"teamogy-ksef/internal/teamogy"
 )
 
 const (
 	// mostImports and fewestImports bound how many of a connection's ImportInvoice
 	// workflows are under way at once; in between it is what Teamogy takes in two
-	// minutes. More would only wait, and ask for their turn again and again. The
-	// rest of a manifest waits in the archive.
+	// minutes. More would only wait. The rest of a manifest waits in the archive.
 	fewestImports = 50
 	mostImports   = 500
 	// startsAtOnce is how many of a list are looked at, and started, side by side.
@@ -39,7 +39,9 @@ const (
 // document yet, from a position on. It counts every one that still has to
 // download its XML, also one that an earlier attempt has started, and stops at
 // in.Most of them; those of a package (in.Packed) have theirs already. At most
-// two minutes' requests to Teamogy (50 to 500) of a connection are under way at once. One that cannot be started
+// two minutes' requests to Teamogy (50 to 500) of a connection are under way at once,
+// and those of a package are started as fast as Teamogy takes them: more would ask
+// for their turn again and again. One that cannot be started
 // is counted and does not hold the others up, nor, if there are only such, what
 // comes after this list.
 func (s *Starts) StartImports(ctx context.Context, in flow.StartImportsInput) (out flow.StartImportsResult, err error) {
@@ -51,11 +53,7 @@ func (s *Starts) StartImports(ctx context.Context, in flow.StartImportsInput) (o
 	if in.Page > 0 {
 		found = found[:min(len(found), in.From+in.Page)]
 	}
-	w := &importStarts{Starts: s, in: in, scale: s.scaleOf(ctx, in.Connection), begun: s.Now(), running: s.importsRunning, begin: s.startImport}
-	if c, err := s.Connections.Settings(ctx, in.Connection); err == nil && c != nil {
-		w.perMinute = c.TeamogyRequestsPerMinute
-	}
-	w.out.Next = in.From
+	w := s.newImportStarts(ctx, in)
 	if err := w.all(ctx, found); err != nil {
 		return out, err
 	}
@@ -75,12 +73,30 @@ type importStarts struct {
 	out       flow.StartImportsResult
 	scale     float64
 	begun     time.Time
-	perMinute int   // Teamogy's requests; 0: not known
-	room      int   // how many more may be under way, as far as is known
-	last      error // the last failure that concerned one invoice
+	perMinute int     // Teamogy's requests; 0: not known
+	room      int     // how many more may be under way, as far as is known
+	step      *inStep // nil: as fast as may be
+	last      error   // the last failure that concerned one invoice
 
 	running func(ctx context.Context, connection string) (int, error)
 	begin   func(context.Context, flow.StartImportsInput, *foundInvoice) (bool, error) // tells whether it is new
+}
+
+// newImportStarts begins a call. Where the settings, or Teamogy's client, cannot be had
+// the bound on what is under way is the only one.
+func (s *Starts) newImportStarts(ctx context.Context, in flow.StartImportsInput) *importStarts {
+	w := &importStarts{Starts: s, in: in, scale: s.scaleOf(ctx, in.Connection), begun: s.Now(), running: s.importsRunning, begin: s.startImport}
+	w.out.Next = in.From
+	c, err := s.Connections.Settings(ctx, in.Connection)
+	if err != nil || c == nil {
+		return w
+	}
+	w.perMinute = c.TeamogyRequestsPerMinute
+	if client, _, err := s.beyondGates().Teamogy(ctx, c.Name); err == nil && in.Packed {
+		w.step = s.keepStep(client, c, teamogy.Normal, longestStarting)
+		w.step.queue = queueOfImports
+	}
+	return w
 }
 
 // all goes through the list until its end, a bound, or the end of its time.
@@ -102,6 +118,11 @@ func (w *importStarts) all(ctx context.Context, found []foundInvoice) error {
 				}
 			}
 			if w.room <= chosen {
+				break
+			}
+			if inTime, err := w.step.wait(ctx); err != nil {
+				return err
+			} else if !inTime {
 				break
 			}
 			chosen++

@@ -11,7 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"teamogy-ksef/internal/connection"
 	"teamogy-ksef/internal/flow"
+	"teamogy-ksef/internal/teamogy"
 )
 
 // importing is a call of StartImports at a Temporal whose imports end when the
@@ -125,6 +127,39 @@ func TestStartImports_boundsWhatIsUnderWayByTeamogysQuota(t *testing.T) {
 	i.perMinute = 60
 	require.NoError(t, i.all(t.Context(), i.found))
 	require.Equal(t, flow.StartImportsResult{Next: 120, Started: 120, Full: true}, i.out)
+}
+
+// Imports of a package are started as fast as Teamogy takes them, and no faster
+// while others wait there: whose turn does not come would ask for it again.
+func TestStartImports_ofAPackageKeepsStepWithTeamogy(t *testing.T) {
+	i := startingImports(t, flow.StartImportsInput{Packed: true, Most: 1}, 200)
+	client := &queued{queue: func() time.Duration { return time.Duration(len(i.started)) * time.Second }}
+	pace := func() {
+		i.step = i.base.keepStep(client, &connection.Connection{TeamogyRequestsPerMinute: 60, TimeScale: 1}, teamogy.Normal, longestStarting)
+		i.step.queue = queueOfImports
+	}
+	pace()
+	require.NoError(t, i.all(t.Context(), i.found))
+	require.LessOrEqual(t, i.out.Next, 16+2*startsAtOnce, "nobody was done, so nobody else began")
+	require.False(t, i.out.Full)
+
+	client.queue = func() time.Duration { return 0 }
+	i.in.From = i.out.Next
+	i.call(i.Starts, i.in)
+	pace()
+	require.NoError(t, i.all(t.Context(), i.found))
+	require.Greater(t, i.out.Started, 150, "in four minutes")
+}
+
+// A list that is downloaded one by one goes at KSeF's pace, not at Teamogy's.
+func TestStartImports_keepsStepForPackagesOnly(t *testing.T) {
+	for packed, want := range map[bool]bool{true: true, false: false} {
+		b := teamogyBase(t, &queued{queue: func() time.Duration { return 0 }})
+		b.Connections.(*fakeConnections).settings.TeamogyRequestsPerMinute = 60
+		w := (&Starts{base: b}).newImportStarts(t.Context(), flow.StartImportsInput{Connection: "acme", Packed: packed})
+		require.Equal(t, want, w.step != nil && w.step.client != nil)
+		require.Equal(t, 60, w.perMinute)
+	}
 }
 
 func TestStartImports_returnsAfterSomeMinutesWithWhatIsDone(t *testing.T) {
