@@ -21,6 +21,10 @@ const (
 	maxPackageInvoice  = 32 << 20
 	maxPackageMetadata = 64 << 20
 	maxPackageTotal    = 40 << 30
+	// maxPackageRatio is how many times its size a package may unpack to, beyond
+	// anyPackageTotal: the XML of invoices comes to some dozens.
+	maxPackageRatio = 300
+	anyPackageTotal = 128 << 20
 )
 
 // MetadataEntry is the name of a package's list of metadata.
@@ -55,10 +59,19 @@ func InvoiceEntry(ksefNumber string) string { return ksefNumber + ".xml" }
 // ReadPackage unpacks a plain package, ZIP or tar.gz whatever was ordered, and
 // gives each entry to a function in the order of the archive: an invoice under
 // `{ksefNumber}.xml`, the list of metadata under [MetadataEntry]. Entries are
-// read one at a time into memory; number, sizes and names are bounded, whatever
-// the archive says of itself. An error of the function ends it.
+// read one at a time into memory; number, sizes, names and the ratio of
+// compression are bounded, whatever the archive says of itself. An error of the function ends it.
 func ReadPackage(file *os.File, each func(name string, content []byte) error) error {
-	return readPackage(file, maxPackageTotal, each)
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("read a package: %w", err)
+	}
+	return readPackage(file, mostUnpacked(info.Size()), each)
+}
+
+// mostUnpacked is how many bytes a package of a size may unpack to.
+func mostUnpacked(size int64) int64 {
+	return min(maxPackageTotal, max(anyPackageTotal, maxPackageRatio*size))
 }
 
 func readPackage(file *os.File, most int64, each func(name string, content []byte) error) error {
