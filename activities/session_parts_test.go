@@ -24,7 +24,7 @@ import (
 type partsKSeF struct {
 	fakeKSeF
 	requests func([]ksef.UploadRequest) []ksef.UploadRequest // the order in which they are given; nil: by ordinal
-	began    func()                                             // runs when an upload begins; may be nil
+	began    func()                                          // runs when an upload begins; may be nil
 
 	parts sync.Mutex
 	key   ksef.SymmetricKey

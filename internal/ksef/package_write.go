@@ -29,10 +29,10 @@ type Package struct {
 
 // WritePackage packs invoices into a ZIP archive, cuts it into parts of partSize
 // bytes ([MaxBatchPart] at most), encrypts each by itself with the same key and
-// writes them into a folder. Each invoice is named by the SHA-256 of its bytes, by which
-// KSeF's answers are told apart. Memory stays bounded whatever the size; nothing
-// unencrypted touches the disk. It fails on an error of the sequence, and when
-// KSeF's bounds are passed ([MaxBatchInvoices], [MaxBatchPackage]).
+// writes them into a folder. Each invoice is named by the SHA-256 of its bytes, by
+// which KSeF's answers are told apart. Memory stays bounded whatever the size;
+// nothing unencrypted touches the disk. It fails on an error of the sequence, and
+// when KSeF's bounds are passed ([MaxBatchInvoices], [MaxBatchPackage]).
 func WritePackage(k SymmetricKey, folder string, invoices iter.Seq2[[]byte, error], partSize int64) (_ Package, err error) {
 	block, err := aes.NewCipher(k.Key[:])
 	if err != nil {
