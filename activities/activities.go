@@ -90,6 +90,7 @@ type Dependencies struct {
 	wait func(context.Context, time.Duration) error // nil: real time passes
 
 	unpacking chan struct{} // bounds how many packages are unpacked at once; nil: no bound
+	partSize  int64         // bytes of a part of a package that is sent, before encryption; 0: ksef.MaxBatchPart
 }
 
 // base gives every activity struct the shared dependencies.

@@ -83,3 +83,30 @@ func TestTransmit_failsForAllWhoseSignalFailed(t *testing.T) {
 	require.Equal(t, len(signals[0]), failed)
 	require.Len(t, slices.Concat(signals...), 20)
 }
+
+// The size and the attachment decide about the package in which an invoice goes.
+func TestTransmit_handsOverWhatIsKnownOfTheInvoice(t *testing.T) {
+	for name, attachment := range map[string]bool{"with an attachment": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			var signalled []flow.HandOver
+			s := &Starts{base: testBase(t, nil), handOvers: &handOvers{signal: func(_ context.Context, connection string, items []flow.HandOver) error {
+				require.Equal(t, "acme", connection)
+				signalled = append(signalled, items...)
+				return nil
+			}}}
+			env := activityEnvironment(t)
+			env.RegisterActivity(s.Transmit)
+			_, err := env.ExecuteActivity(s.Transmit, flow.TransmitInput{
+				Connection: "acme", DocumentID: 17, Document: flow.Ref{SHA256: "hash", Size: 2_900_000}, Form: "FA (3) 1-0E", Attachment: attachment,
+			})
+			require.ErrorIs(t, err, activity.ErrResultPending)
+			require.Len(t, signalled, 1)
+			item := signalled[0]
+			for _, id := range []string{item.WorkflowID, item.RunID, item.ActivityID} {
+				require.NotEmpty(t, id, "nobody could answer %+v", item)
+			}
+			item.WorkflowID, item.RunID, item.ActivityID = "", "", ""
+			require.Equal(t, flow.HandOver{DocumentID: 17, SHA256: "hash", Form: "FA (3) 1-0E", Attachment: attachment, Size: 2_900_000}, item)
+		})
+	}
+}

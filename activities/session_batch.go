@@ -85,7 +85,7 @@ func (b *batch) send(ctx context.Context) (out flow.SentBatch, err error) {
 	}
 	defer b.remove(ctx, folder)
 
-	packed, err := ksef.WritePackage(key, folder, b.documents(ctx))
+	packed, err := ksef.WritePackage(key, folder, b.documents(ctx), cmp.Or(b.partSize, ksef.MaxBatchPart))
 	if err != nil {
 		if len(b.left) == len(b.in.Send) {
 			return flow.SentBatch{Left: b.left}, nil // none of them can be read

@@ -98,7 +98,7 @@ func (s *Session) AwaitSession(ctx context.Context, in flow.AwaitInput) (out flo
 			out.Code, out.Ended = status.Code, status.Code >= ksef.StatusDone
 			known := status.InvoiceCount - len(undecided.positions[reference])
 			out.Decided = max(0, status.Successful+status.Failed-max(0, known))
-			if out.Ended || out.Decided > 0 && enough(in, out.Decided, flow.Unscaled(now.Sub(began), c.TimeScale)) {
+			if out.Ended || out.Decided > 0 && enough(in, out.Decided, flow.Unscaled(s.Now().Sub(began), c.TimeScale)) {
 				return out, nil
 			}
 		}

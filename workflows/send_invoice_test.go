@@ -18,6 +18,7 @@ import (
 type sendingOne struct {
 	e         *environment
 	issued    flow.IssuedInvoice
+	valid     flow.Validated
 	invalid   error
 	transmit  func(context.Context, flow.TransmitInput) (flow.Transmitted, error)
 	written   flow.Written
@@ -34,12 +35,13 @@ func newSendingOne(t *testing.T) *sendingOne {
 	s := &sendingOne{
 		e:      newEnvironment(t, "acme/send/17"),
 		issued: flow.IssuedInvoice{Document: flow.Ref{SHA256: "hash", Size: 3}, Number: "FV/1", Buyer: "Alfa", Gross: "1230.00", Currency: "PLN"},
+		valid:  flow.Validated{Form: "FA (3) 1-0E", TimeScale: 1},
 	}
 	s.transmit = func(_ context.Context, in flow.TransmitInput) (flow.Transmitted, error) { return accepts(in), nil }
 	outside(s.e, "FetchIssuedXML", func(flow.SendInvoiceInput) (flow.IssuedInvoice, error) { s.step("fetch"); return s.issued, nil })
 	outside(s.e, "ValidateInvoice", func(flow.ValidateInput) (flow.Validated, error) {
 		s.step("check")
-		return flow.Validated{Form: "FA (3) 1-0E", TimeScale: 1}, s.invalid
+		return s.valid, s.invalid
 	})
 	s.e.RegisterActivityWithOptions(func(ctx context.Context, in flow.TransmitInput) (flow.Transmitted, error) {
 		s.step("transmit")
@@ -95,6 +97,23 @@ func TestSendInvoice_goesItsFiveSteps(t *testing.T) {
 	require.Equal(t, flow.SendResult{KSeFNumber: "number", UPO: flow.UPO{Available: true}}, result)
 	require.Equal(t, []string{"fetch", "check", "transmit", "write number", "upo"}, s.steps)
 	require.Equal(t, []string{flow.StateSending, flow.StateAccepted}, s.states)
+}
+
+// By form, attachment and size TransmitInvoices chooses the session.
+func TestSendInvoice_transmitsWhatItsStepsFoundOut(t *testing.T) {
+	s := newSendingOne(t)
+	s.issued.Document.Size = 2_900_000
+	s.valid.Form, s.valid.Attachment = "FA (4) 1-0E", true
+	var transmitted flow.TransmitInput
+	s.transmit = func(_ context.Context, in flow.TransmitInput) (flow.Transmitted, error) {
+		transmitted = in
+		return accepts(in), nil
+	}
+	_, err := s.run()
+	require.NoError(t, err)
+	require.Equal(t, flow.TransmitInput{
+		Connection: "acme", DocumentID: 17, Document: flow.Ref{SHA256: "hash", Size: 2_900_000}, Form: "FA (4) 1-0E", Attachment: true,
+	}, transmitted)
 }
 
 func TestSendInvoice_doesNotSendWhatTheRecordKnowsAsAccepted(t *testing.T) {

@@ -92,6 +92,12 @@ func packageExperiments() []experiment {
 		{name: "invoice-cancelled", direction: sent, arrange: inPackagesOnce("invoice-cancelled", closeBatch, 1, nil)},
 		{name: "duplicate-of-itself", direction: sent, arrange: inPackagesOnce("duplicate-of-itself", closeBatch, 1, nil)},
 		{name: "original-in-foreign-session", direction: sent, arrange: inPackagesOnce("original-in-foreign-session", closeBatch, 1, nil)},
+		{name: "original-session-wrong", direction: sent, arrange: func(t *trial) {
+			// Only a real duplicate has an original: one of the same bytes that somebody
+			// else has sent.
+			t.atPackageFault("original-in-foreign-session", closeBatch, 3, nil)
+			t.atPackageFault("original-session-wrong", closeBatch, 3, nil)
+		}},
 		{name: "key-rotated", direction: both, arrange: func(t *trial) {
 			t.atPackageFault("key-rotated", openBatch, 1, nil)
 			t.atPackageFault("key-rotated", orderExport, 1, nil)
@@ -113,7 +119,7 @@ func packageExperiments() []experiment {
 		{name: "download-truncated", direction: received, arrange: inPackagesOnce("download-truncated", storageLink, 2, nil)},
 		{name: "hwm-went-back", direction: received, arrange: inPackagesOnce("hwm-went-back", orderExport, 1, nil)},
 	}
-	for _, status := range []int{405, 415, 435, 440, 500} {
+	for _, status := range []int{405, 415, 420, 430, 435, 440, 500, 550} {
 		all = append(all, experiment{
 			name: "session-fails", variant: fmt.Sprint(status), direction: sent,
 			arrange: inPackagesOnce("session-fails", closeBatch, 1, more{"status": status}),

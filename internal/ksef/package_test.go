@@ -45,7 +45,7 @@ func TestWritePackage_cutsAndEncryptsOneArchive(t *testing.T) {
 		invoices = append(invoices, fmt.Appendf(nil, "<Faktura>%d</Faktura>", n))
 	}
 	for _, partSize := range []int64{64, 100, 1000, 1 << 20} {
-		p, err := writePackage(k, t.TempDir(), each(invoices), partSize)
+		p, err := WritePackage(k, t.TempDir(), each(invoices), partSize)
 		if partSize == 64 {
 			require.ErrorContains(t, err, "more than 50 parts")
 			continue
@@ -70,7 +70,7 @@ func TestWritePackage_cutsAndEncryptsOneArchive(t *testing.T) {
 func TestWritePackage_leavesNothingBehindWhenItFails(t *testing.T) {
 	folder := t.TempDir()
 	broken := errors.New("the archive cannot be read")
-	_, err := writePackage(sampleKey(t), folder, func(yield func([]byte, error) bool) {
+	_, err := WritePackage(sampleKey(t), folder, func(yield func([]byte, error) bool) {
 		if yield(bytes.Repeat([]byte("<Faktura/>"), 100), nil) {
 			yield(nil, broken)
 		}
@@ -79,7 +79,7 @@ func TestWritePackage_leavesNothingBehindWhenItFails(t *testing.T) {
 	left, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	require.Empty(t, left)
-	_, err = WritePackage(sampleKey(t), folder, each(nil))
+	_, err = WritePackage(sampleKey(t), folder, each(nil), MaxBatchPart)
 	require.ErrorContains(t, err, "no invoice")
 }
 

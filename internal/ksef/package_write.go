@@ -27,17 +27,13 @@ type Package struct {
 	Invoices int
 }
 
-// WritePackage packs invoices into a ZIP archive, cuts it into parts of
-// MaxBatchPart bytes, encrypts each by itself with the same key and writes them
-// into a folder. Each invoice is named by the SHA-256 of its bytes, by which
-// KSeF's answers are told apart. Memory stays bounded whatever the size; nothing
-// unencrypted touches the disk. It fails on an error of the sequence, and when
-// KSeF's bounds are passed ([MaxBatchInvoices], [MaxBatchPackage]).
-func WritePackage(k SymmetricKey, folder string, invoices iter.Seq2[[]byte, error]) (Package, error) {
-	return writePackage(k, folder, invoices, MaxBatchPart)
-}
-
-func writePackage(k SymmetricKey, folder string, invoices iter.Seq2[[]byte, error], partSize int64) (_ Package, err error) {
+// WritePackage packs invoices into a ZIP archive, cuts it into parts of partSize
+// bytes ([MaxBatchPart] at most), encrypts each by itself with the same key and
+// writes them into a folder. Each invoice is named by the SHA-256 of its bytes, by
+// which KSeF's answers are told apart. Memory stays bounded whatever the size;
+// nothing unencrypted touches the disk. It fails on an error of the sequence, and
+// when KSeF's bounds are passed ([MaxBatchInvoices], [MaxBatchPackage]).
+func WritePackage(k SymmetricKey, folder string, invoices iter.Seq2[[]byte, error], partSize int64) (_ Package, err error) {
 	block, err := aes.NewCipher(k.Key[:])
 	if err != nil {
 		return Package{}, fmt.Errorf("write a package: %w", err)
