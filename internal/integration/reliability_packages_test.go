@@ -171,6 +171,8 @@ var stepsOfPackages = []struct{ name, method, begins, ends string }{
 	{"close a batch session", http.MethodPost, "/v2/sessions/batch/", "/close"},
 	{"upload a part", http.MethodPut, "/", ""},
 	{"list a session's invoices", http.MethodGet, "/v2/sessions/", "/invoices"},
+	{"download", http.MethodGet, "/storage/", ""},
+	{"read a session's status", http.MethodGet, "/v2/sessions/", ""}, // what is no list
 }
 
 // packageKiller kills the crew's worker at the first time of each step after it took
