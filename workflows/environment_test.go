@@ -26,7 +26,8 @@ import (
 // not be called.
 type environment struct {
 	*testsuite.TestWorkflowEnvironment
-	t *testing.T
+	t       *testing.T
+	updates int
 }
 
 func newEnvironment(t *testing.T, id string) *environment {
@@ -41,7 +42,7 @@ func bareEnvironment(t *testing.T, id string) *environment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	e := &environment{suite.NewTestWorkflowEnvironment(), t}
+	e := &environment{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t}
 	e.SetStartTime(start)
 	e.SetTestTimeout(time.Minute)
 	e.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: "test"})
@@ -74,7 +75,8 @@ func (e *environment) after(d time.Duration, f func()) { e.RegisterDelayedCallba
 
 // update sends an update, which must be accepted and succeed.
 func (e *environment) update(name string, arguments ...any) {
-	e.UpdateWorkflow(name, fmt.Sprintf("%s %d", name, len(name)), &testsuite.TestUpdateCallback{
+	e.updates++ // another one of the same ID would be taken for the first
+	e.UpdateWorkflow(name, fmt.Sprintf("%s %d", name, e.updates), &testsuite.TestUpdateCallback{
 		OnAccept: func() {},
 		OnReject: func(err error) { e.t.Errorf("update %s is rejected: %v", name, err) },
 		OnComplete: func(_ any, err error) {

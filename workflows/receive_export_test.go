@@ -34,6 +34,7 @@ type exportingKSeF struct {
 	invoices   []storedInvoice
 	lists      map[string][]int
 	started    map[int]int
+	downloads  []flow.Spent                      // by imports that were started without a package
 	exports    map[string]flow.ExportOrder       // by reference
 	fault      func(n int) string                // the outcome of the n-th export, from 1; empty: it is made
 	full       func(flow.StartImportsInput) bool // no room at present
@@ -66,6 +67,11 @@ func exporting(e *environment, pageSize, mostPacked int) *exportingKSeF {
 		defer k.mu.Unlock()
 		k.starts = append(k.starts, in)
 		out := flow.StartImportsResult{Next: in.From}
+		defer func() {
+			if !in.Packed && out.Started > 0 {
+				k.downloads = append(k.downloads, flow.Spent{At: e.Now(), Count: out.Started})
+			}
+		}()
 		if k.full != nil && k.full(in) {
 			out.Full = true
 			return out, nil
