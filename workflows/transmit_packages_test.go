@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/workflow"
 	"pgregory.net/rapid"
 
 	"teamogy-ksef/internal/flow"
@@ -77,4 +78,31 @@ func TestTakeGroup_takesEachInvoiceOnceAndNoneIntoAPackageThatIsFull(t *testing.
 		slices.Sort(taken)
 		require.Equal(t, documents(some(1, int64(n))), taken)
 	})
+}
+
+// Also what its packages keep failing for goes in packages if it has attachments,
+// however few it is: KSeF takes attachments no other way.
+func TestTransmitInvoices_separatesAttachmentsInPackagesOnly(t *testing.T) {
+	for many, sizes := range map[int64][]int{
+		1:   {1, 1, 1, 1},
+		20:  {20, 20, 20, 20},
+		300: {300, 300, 250, 50, 31, 31, 31, 31, 31, 31, 31, 31, 31, 21},
+	} {
+		s := newTransmitting(t)
+		s.session = func(_ workflow.Context, id string, items []flow.HandOver) error {
+			news := s.news(id, items)
+			if len(s.inputs) <= 3 || len(items) > 31 {
+				news = flow.SessionNews{ID: id, Again: documents(items), Over: true}
+			}
+			s.e.SignalWorkflow(flow.SignalSessionSent, flow.SessionSent{ID: id, Opens: 1})
+			s.e.SignalWorkflow(flow.SignalSessionNews, news)
+			return nil
+		}
+		s.handOver(0, withAttachment(some(1, many))...)
+		s.e.after(5*time.Hour, s.e.CancelWorkflow)
+		s.run()
+		packages, single := s.inBatches()
+		require.Empty(t, single)
+		require.Equal(t, sizes, packages)
+	}
 }
