@@ -42,6 +42,7 @@ type exportingKSeF struct {
 	orderFault func(n int) (flow.OrderedExport, bool)
 	shows      time.Duration               // the precision of the times that it shows; 0: that in which it keeps them
 	hides      func(flow.ExportOrder) bool // answers with nothing
+	lacks      func(id int) bool           // a package names it, without its XML
 }
 
 func exporting(e *environment, pageSize, mostPacked int) *exportingKSeF {
@@ -185,8 +186,24 @@ func (k *exportingKSeF) make(in flow.CollectInput) flow.CollectedExport {
 	if k.hides != nil && k.hides(o) {
 		return flow.CollectedExport{Outcome: flow.ExportReady, Found: flow.CollectedList{Found: flow.Found{HWM: end}}}
 	}
+	if k.lacks != nil && !in.OnlyMetadata {
+		var apart []storedInvoice
+		found, apart = divided(found, k.lacks)
+		list.Apart, _ = k.list(apart, false)
+	}
 	list.List, list.Known = k.list(found, in.OnlyMetadata)
 	return flow.CollectedExport{Outcome: flow.ExportReady, Found: list}
+}
+
+func divided(all []storedInvoice, lacks func(id int) bool) (packed, apart []storedInvoice) {
+	for _, i := range all {
+		if lacks(i.id) {
+			apart = append(apart, i)
+		} else {
+			packed = append(packed, i)
+		}
+	}
+	return packed, apart
 }
 
 // seed stores invoices, one a second from a time on.
