@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	sdk "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -94,6 +95,16 @@ func ask[S any](e *environment) S {
 	require.NoError(e.t, err)
 	require.NoError(e.t, value.Get(&status))
 	return status
+}
+
+// details are what the Web UI shows of the workflow.
+func (e *environment) details() string {
+	e.t.Helper()
+	var metadata sdk.WorkflowMetadata
+	value, err := e.QueryWorkflow("__temporal_workflow_metadata")
+	require.NoError(e.t, err)
+	require.NoError(e.t, value.Get(&metadata))
+	return metadata.GetCurrentDetails()
 }
 
 // continued is the input of the next run; ok tells whether there is one.
