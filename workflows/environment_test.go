@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type environment struct {
 	*testsuite.TestWorkflowEnvironment
 	t       *testing.T
 	updates int
+	errors  *bytes.Buffer // what was logged as an error
 }
 
 func newEnvironment(t *testing.T, id string) *environment {
@@ -42,8 +44,9 @@ func newEnvironment(t *testing.T, id string) *environment {
 func bareEnvironment(t *testing.T, id string) *environment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	e := &environment{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t}
+	var logged bytes.Buffer
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelError}))))
+	e := &environment{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, errors: &logged}
 	e.SetStartTime(start)
 	e.SetTestTimeout(time.Minute)
 	e.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: "test"})
