@@ -93,9 +93,9 @@ func TestReceiveInvoices_doesNotLookBackWhileAPackageWaits(t *testing.T) {
 	k.allStarted(t)
 }
 
-// Where a moment cannot be brought whole, whoever reads the log finds out where,
-// for which subject type, and how often it was tried; nobody is told of one that
-// can be divided.
+// Where a moment cannot be brought whole, whoever reads the log finds out where and
+// for which subject type, once a day; of one that can be divided there is nothing
+// to say.
 func TestReceiveInvoices_logsWhereItIsStuck(t *testing.T) {
 	const message = "KSeF holds more invoices of one moment than a query shows; the cursor stays there"
 	same := start.AddDate(0, 0, -9)
