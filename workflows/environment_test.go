@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	sdk "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -26,7 +28,9 @@ import (
 // not be called.
 type environment struct {
 	*testsuite.TestWorkflowEnvironment
-	t *testing.T
+	t       *testing.T
+	updates int
+	errors  *bytes.Buffer // what was logged as an error
 }
 
 func newEnvironment(t *testing.T, id string) *environment {
@@ -40,8 +44,9 @@ func newEnvironment(t *testing.T, id string) *environment {
 func bareEnvironment(t *testing.T, id string) *environment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	e := &environment{suite.NewTestWorkflowEnvironment(), t}
+	var logged bytes.Buffer
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelError}))))
+	e := &environment{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, errors: &logged}
 	e.SetStartTime(start)
 	e.SetTestTimeout(time.Minute)
 	e.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: "test"})
@@ -74,7 +79,8 @@ func (e *environment) after(d time.Duration, f func()) { e.RegisterDelayedCallba
 
 // update sends an update, which must be accepted and succeed.
 func (e *environment) update(name string, arguments ...any) {
-	e.UpdateWorkflow(name, fmt.Sprintf("%s %d", name, len(name)), &testsuite.TestUpdateCallback{
+	e.updates++ // another one of the same ID would be taken for the first
+	e.UpdateWorkflow(name, fmt.Sprintf("%s %d", name, e.updates), &testsuite.TestUpdateCallback{
 		OnAccept: func() {},
 		OnReject: func(err error) { e.t.Errorf("update %s is rejected: %v", name, err) },
 		OnComplete: func(_ any, err error) {
@@ -92,6 +98,16 @@ func ask[S any](e *environment) S {
 	require.NoError(e.t, err)
 	require.NoError(e.t, value.Get(&status))
 	return status
+}
+
+// details are what the Web UI shows of the workflow.
+func (e *environment) details() string {
+	e.t.Helper()
+	var metadata sdk.WorkflowMetadata
+	value, err := e.QueryWorkflow("__temporal_workflow_metadata")
+	require.NoError(e.t, err)
+	require.NoError(e.t, value.Get(&metadata))
+	return metadata.GetCurrentDetails()
 }
 
 // continued is the input of the next run; ok tells whether there is one.

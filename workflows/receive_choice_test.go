@@ -1,7 +1,9 @@
 package workflows
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -52,6 +54,39 @@ func TestChoose_followsFromWhatIsNewAndWhatIsLeftOfTheQuota(t *testing.T) {
 			how, reason := choose(c.page, c.supplies, c.back)
 			require.Equal(t, c.want, how)
 			require.Equal(t, c.reason, reason)
+		})
+	}
+}
+
+// Whoever looks at the workflow in the Web UI sees how the last invoices were
+// brought, why, and what is left of the quota.
+func TestReceiveInvoices_showsInItsDetailsHowInvoicesAreBroughtAndWhy(t *testing.T) {
+	for name, c := range map[string]struct {
+		count        int
+		fault        string
+		choice, last string
+	}{
+		"few":  {3, "", "3 new invoices: one by one", "3 new invoices: one by one"},
+		"many": {40, "", "40 new invoices: an export package; 17 of 18 exports left this hour", "17 of 18 exports left this hour"},
+		"stuck": {
+			40, flow.ExportRunning, "40 new invoices: an export package; 17 of 18 exports left this hour",
+			"because export packages cannot be had: several in a row could not be had",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnvironment(t, "acme/receive")
+			k := exporting(e, 250, 10_000)
+			k.fault = func(int) string { return c.fault }
+			k.full = func(in flow.StartImportsInput) bool { return in.Packed && e.Now().Before(start.Add(20*time.Minute)) }
+			k.seed(c.count, start.AddDate(0, 0, -10))
+			e.after(10*time.Minute, func() { require.Contains(t, e.details(), "\n\n"+c.choice, "while it is under way") })
+			e.after(4*time.Hour+30*time.Minute, func() {
+				require.Contains(t, e.details(), fmt.Sprintf("%d invoices found, %d imports started, last asked ", c.count, c.count))
+				require.Contains(t, e.details(), c.last)
+				e.CancelWorkflow()
+			})
+			e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
+			k.allStarted(t)
 		})
 	}
 }

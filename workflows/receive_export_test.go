@@ -34,6 +34,7 @@ type exportingKSeF struct {
 	invoices   []storedInvoice
 	lists      map[string][]int
 	started    map[int]int
+	downloads  []flow.Spent                      // by imports that were started without a package
 	exports    map[string]flow.ExportOrder       // by reference
 	fault      func(n int) string                // the outcome of the n-th export, from 1; empty: it is made
 	full       func(flow.StartImportsInput) bool // no room at present
@@ -41,6 +42,7 @@ type exportingKSeF struct {
 	orderFault func(n int) (flow.OrderedExport, bool)
 	shows      time.Duration               // the precision of the times that it shows; 0: that in which it keeps them
 	hides      func(flow.ExportOrder) bool // answers with nothing
+	lacks      func(id int) bool           // a package names it, without its XML
 }
 
 func exporting(e *environment, pageSize, mostPacked int) *exportingKSeF {
@@ -66,6 +68,11 @@ func exporting(e *environment, pageSize, mostPacked int) *exportingKSeF {
 		defer k.mu.Unlock()
 		k.starts = append(k.starts, in)
 		out := flow.StartImportsResult{Next: in.From}
+		defer func() {
+			if !in.Packed && out.Started > 0 {
+				k.downloads = append(k.downloads, flow.Spent{At: e.Now(), Count: out.Started})
+			}
+		}()
 		if k.full != nil && k.full(in) {
 			out.Full = true
 			return out, nil
@@ -179,8 +186,24 @@ func (k *exportingKSeF) make(in flow.CollectInput) flow.CollectedExport {
 	if k.hides != nil && k.hides(o) {
 		return flow.CollectedExport{Outcome: flow.ExportReady, Found: flow.CollectedList{Found: flow.Found{HWM: end}}}
 	}
+	if k.lacks != nil && !in.OnlyMetadata {
+		var apart []storedInvoice
+		found, apart = divided(found, k.lacks)
+		list.Apart, _ = k.list(apart, false)
+	}
 	list.List, list.Known = k.list(found, in.OnlyMetadata)
 	return flow.CollectedExport{Outcome: flow.ExportReady, Found: list}
+}
+
+func divided(all []storedInvoice, lacks func(id int) bool) (packed, apart []storedInvoice) {
+	for _, i := range all {
+		if lacks(i.id) {
+			apart = append(apart, i)
+		} else {
+			packed = append(packed, i)
+		}
+	}
+	return packed, apart
 }
 
 // seed stores invoices, one a second from a time on.
@@ -534,20 +557,26 @@ func TestReceiveInvoices_startsEachInvoiceOnceWhateverHappensToExports(t *testin
 				})
 			}
 		}
-		faults := rapid.SliceOfN(rapid.SampledFrom([]string{"", "", flow.ExportFailed, flow.ExportDamaged, flow.ExportRunning}), 5, 5).Draw(rt, "faults")
-		k.fault = func(n int) string {
-			if n > len(faults) {
-				return ""
-			}
-			return faults[n-1]
-		}
+		faults := rapid.SliceOfN(rapid.SampledFrom([]string{
+			"", "", flow.ExportFailed, flow.ExportDamaged, flow.ExportUndelivered, flow.ExportRunning, flow.ExportNothing, nothingNewYet,
+		}), 8, 8).Draw(rt, "faults")
+		k.failsWith(faults)
 		pausing := rapid.IntRange(0, 30).Draw(rt, "pause: minutes")
 		e.after(time.Duration(pausing)*time.Minute, func() { e.update(flow.UpdatePause, flow.Reason{Reason: "a test"}) })
 		e.after(time.Duration(pausing+30)*time.Minute, func() { e.update(flow.UpdateResume) })
 
 		in := receiveInput
 		var cursor time.Time
-		for {
+		var asked, ordered []time.Time // in all runs
+		var downloads []flow.Spent
+		early := rapid.SliceOfN(rapid.IntRange(0, 2*3600), 0, 4).Draw(rt, "runs that end early: seconds")
+		for run := 0; ; run++ {
+			if run < len(early) {
+				e.after(time.Duration(early[run])*time.Second, func() { e.SetContinueAsNewSuggested(true) })
+			}
+			if in.State != nil && in.State.Paused != "" {
+				e.after(30*time.Minute, func() { e.update(flow.UpdateResume) })
+			}
 			e.ExecuteWorkflow(flow.ReceiveInvoices, in)
 			next, ok := continued[flow.ReceiveInput](e)
 			require.True(rt, ok, "%v", e.GetWorkflowError())
@@ -558,22 +587,49 @@ func TestReceiveInvoices_startsEachInvoiceOnceWhateverHappensToExports(t *testin
 				break
 			}
 			before := k
+			faults = faults[min(len(faults), len(k.orders)):]
+			asked, ordered, downloads = append(asked, k.asked...), append(ordered, k.ordered...), append(downloads, k.downloads...)
 			e = newEnvironment(t, "acme/receive")
 			e.SetStartTime(now)
 			k = exporting(e, k.pageSize, k.mostPacked)
 			k.preflight.Settings.ReceiveInterval = 3 * time.Hour
 			k.invoices, k.lists, k.started = before.invoices, before.lists, before.started
+			k.failsWith(faults)
 		}
+		asked, ordered, downloads = append(asked, k.asked...), append(ordered, k.ordered...), append(downloads, k.downloads...)
 		k.allStarted(rt)
 		require.Nil(rt, in.State.Manifest)
 		require.Empty(rt, in.State.Stuck)
-		for _, at := range k.ordered {
-			require.LessOrEqual(rt, countWithin(k.ordered, at, time.Hour), 18)
+		for _, at := range ordered {
+			require.LessOrEqual(rt, countWithin(ordered, at, time.Hour), 18)
+			require.LessOrEqual(rt, countWithin(ordered, at, time.Minute), 15)
 		}
-		for _, at := range k.asked {
-			require.LessOrEqual(rt, countWithin(k.asked, at, time.Hour), 14)
+		for _, at := range asked {
+			require.LessOrEqual(rt, countWithin(asked, at, time.Hour), 14)
+			require.LessOrEqual(rt, countWithin(asked, at, time.Minute), 15)
+		}
+		for _, s := range downloads {
+			require.LessOrEqual(rt, spentIn(downloads, s.At, time.Hour), 58)
+			require.LessOrEqual(rt, spentIn(downloads, s.At, time.Minute), 15)
 		}
 	})
+}
+
+// nothingNewYet is that KSeF refuses an export, because it is not that far yet.
+const nothingNewYet = "21183"
+
+// failsWith are the faults of the exports, in turn.
+func (k *exportingKSeF) failsWith(faults []string) {
+	fault := func(n int) string {
+		if n > len(faults) {
+			return ""
+		}
+		return faults[n-1]
+	}
+	k.fault = fault
+	k.orderFault = func(n int) (flow.OrderedExport, bool) {
+		return flow.OrderedExport{Attempts: 1, NothingNew: true}, fault(n) == nothingNewYet
+	}
 }
 
 func countWithin(all []time.Time, from time.Time, d time.Duration) int {

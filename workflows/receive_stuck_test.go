@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,41 @@ func TestReceiveInvoices_doesNotLookBackWhileAPackageWaits(t *testing.T) {
 	k.seed(300, start.AddDate(0, 0, -2))
 	e.ExecuteWorkflow(flow.ReceiveInvoices, in)
 	k.allStarted(t)
+}
+
+// Where a moment cannot be brought whole, whoever reads the log finds out where and
+// for which subject type, once a day; of one that can be divided there is nothing
+// to say.
+func TestReceiveInvoices_logsWhereItIsStuck(t *testing.T) {
+	const message = "KSeF holds more invoices of one moment than a query shows; the cursor stays there"
+	same := start.AddDate(0, 0, -9)
+	for name, c := range map[string]struct {
+		amount func(i int) int64
+		noted  bool
+	}{
+		"of one amount":   {func(int) int64 { return 500 }, true},
+		"of many amounts": {func(i int) int64 { return int64(i) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnvironment(t, "acme/receive")
+			k := exporting(e, 20, 100)
+			for i := range 150 {
+				k.invoices = append(k.invoices, storedInvoice{id: i + 1, at: same, gross: decimal.New(c.amount(i), -2)})
+			}
+			k.seed(30, start.AddDate(0, 0, -8))
+			e.after(23*time.Hour, func() { // with a poll each hour
+				require.Equal(t, c.noted, len(ask[flow.ReceiveStatus](e).Stuck) > 0)
+				e.CancelWorkflow()
+			})
+			e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
+			if !c.noted {
+				require.NotContains(t, e.errors.String(), message)
+				return
+			}
+			require.Equal(t, 1, strings.Count(e.errors.String(), message), "%s", e.errors)
+			require.Contains(t, e.errors.String(), message+`" subject=Subject2 at=`+same.Format("2006-01-02T15:04:05"))
+		})
+	}
 }
 
 // Dividing a range of amounts leaves no amount out, takes none twice, and ends.

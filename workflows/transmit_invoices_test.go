@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/workflow"
 
 	"teamogy-ksef/internal/flow"
@@ -414,18 +415,30 @@ func TestTransmitInvoices_noticesASessionThatDiedWhileItWaited(t *testing.T) {
 func TestTransmitInvoices_losesNoSignalWhenItContinuesAsNew(t *testing.T) {
 	moments := map[string]struct {
 		at       time.Duration
-		inFlight int // documents 1 and 2
+		inFlight int    // documents 1 and 2
+		doing    string // what it says it is doing then
+		prepare  func(s *transmitting)
 	}{
-		"idle":                          {5 * time.Minute, 0},
-		"while it gathers":              {time.Second, 0},
-		"while a session sends":         {6 * time.Second, 2},
-		"while it waits for a decision": {15 * time.Second, 2},
+		"idle":                          {at: 5 * time.Minute, doing: "waiting for invoices"},
+		"while it gathers":              {at: time.Second, doing: "gathering"},
+		"while a session sends":         {at: 6 * time.Second, inFlight: 2},
+		"while it waits for a decision": {at: 15 * time.Second, inFlight: 2},
+		"while it awaits the pace": {at: 5 * time.Minute, doing: "waiting for KSeF's limits", prepare: func(s *transmitting) {
+			s.pace.Blocked = refusedFor(time.Hour, flow.GroupOpens, flow.GroupBatches)
+		}},
+		"while a session is planned": {at: 5 * time.Minute, doing: "gathering", prepare: func(s *transmitting) {
+			outside(s.e, "PlanSession", func(flow.PlanInput) (flow.ListRef, error) { return flow.ListRef{}, activity.ErrResultPending })
+		}},
 	}
 	for name, m := range moments {
 		t.Run(name, func(t *testing.T) {
 			s := newTransmitting(t)
+			if m.prepare != nil {
+				m.prepare(s)
+			}
 			s.handOver(0, some(1, 2)...)
 			s.e.after(m.at, func() {
+				require.Contains(t, ask[flow.TransmitStatus](s.e).Doing, m.doing)
 				s.e.SignalWorkflowSkippingWorkflowTask(flow.SignalTransmitMany, flow.HandOvers{Items: some(11, 13)})
 				for d := int64(14); d <= 15; d++ {
 					s.e.SignalWorkflowSkippingWorkflowTask(flow.SignalTransmitMany, flow.HandOvers{Items: []flow.HandOver{handedOver(d, "a")}})
@@ -435,6 +448,7 @@ func TestTransmitInvoices_losesNoSignalWhenItContinuesAsNew(t *testing.T) {
 			s.run()
 			next, ok := continued[flow.TransmitState](s.e)
 			require.True(t, ok, "%v", s.e.GetWorkflowError())
+			require.Less(t, s.e.Now().Sub(start), m.at+time.Minute, "it waited for something else first")
 			var carried []int64
 			for _, p := range next.Pending {
 				carried = append(carried, p.DocumentID)
@@ -456,6 +470,48 @@ func TestTransmitInvoices_losesNoSignalWhenItContinuesAsNew(t *testing.T) {
 				require.NotEmpty(t, next.Opens)
 				require.NotEmpty(t, next.Sends)
 			}
+		})
+	}
+}
+
+// A hand-over whose answer is known, and that comes when the run is continued as
+// new, is with the next run, whose session answers it from its record; also when
+// the answer is just being delivered.
+func TestTransmitInvoices_carriesOverWhatIsAnsweredAlready(t *testing.T) {
+	for name, delivering := range map[string]bool{"it comes together with the moment": false, "it is being answered": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newTransmitting(t)
+			outside(s.e, "DeliverKnown", func(flow.DeliverDirectInput) (flow.Delivered, error) {
+				return flow.Delivered{}, activity.ErrResultPending
+			})
+			s.handOver(0, some(1, 2)...)
+			s.e.after(5*time.Minute, func() {
+				again := flow.HandOvers{Items: []flow.HandOver{handedOver(1, "b"), handedOver(3, "a")}}
+				if delivering {
+					s.e.SignalWorkflow(flow.SignalTransmitMany, again)
+				} else {
+					s.e.SignalWorkflowSkippingWorkflowTask(flow.SignalTransmitMany, again)
+				}
+			})
+			s.e.after(5*time.Minute+time.Millisecond, func() { s.e.SetContinueAsNewSuggested(true) })
+			s.run()
+			next, ok := continued[flow.TransmitState](s.e)
+			require.True(t, ok, "%v", s.e.GetWorkflowError())
+			require.ElementsMatch(t, []flow.Waiting{waitingFor(1, "b"), waitingFor(3, "a")}, next.Pending)
+			require.Len(t, next.Answered, 2)
+			require.Empty(t, next.InFlight)
+
+			again := newTransmitting(t)
+			again.e.SetStartTime(s.e.Now())
+			again.e.after(time.Hour, func() {
+				status := ask[flow.TransmitStatus](again.e)
+				require.Zero(t, status.Pending+status.InFlight)
+				require.Equal(t, 2+2, status.Totals.Answered)
+				again.e.CancelWorkflow()
+			})
+			again.e.ExecuteWorkflow(flow.TransmitInvoices, next)
+			require.Len(t, again.sessions, 1)
+			require.ElementsMatch(t, []flow.HandOver{handedOver(1, "b"), handedOver(3, "a")}, again.sessions[0])
 		})
 	}
 }

@@ -87,7 +87,7 @@ func receiveText(l inspect.LongRunning[flow.ReceiveStatus], at time.Time) string
 		parts = append(parts, fmt.Sprintf("%s complete up to %s", subjectName(subject), moment(s.Cursors[subject].At)))
 	}
 	for _, subject := range slices.Sorted(maps.Keys(s.Stuck)) {
-		parts = append(parts, fmt.Sprintf("STUCK as %s at %s: KSeF stored more invoices at that moment than it shows of one query (10,000); those behind it are imported, the rest of it is asked for again with each poll",
+		parts = append(parts, fmt.Sprintf("STUCK as %s at %s: KSeF stored more invoices at that moment than it shows of one query (10,000); those behind it are imported, the rest of it is asked for again once a day",
 			subjectName(subject), moment(s.Stuck[subject])))
 	}
 	parts = append(parts, polls(s.LastPoll, s.NextPoll, s.Paused != "", at)...)
