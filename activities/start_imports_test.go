@@ -135,7 +135,7 @@ func TestStartImports_ofAPackageKeepsStepWithTeamogy(t *testing.T) {
 	i := startingImports(t, flow.StartImportsInput{Packed: true, Most: 1}, 200)
 	client := &queued{queue: func() time.Duration { return time.Duration(len(i.started)) * time.Second }}
 	pace := func() {
-		i.step = i.base.keepStep(client, &connection.Connection{TeamogyRequestsPerMinute: 60, TimeScale: 1}, teamogy.Normal, longestStarting)
+		i.step = i.keepStep(client, &connection.Connection{TeamogyRequestsPerMinute: 60, TimeScale: 1}, teamogy.Normal, longestStarting)
 		i.step.queue = queueOfImports
 	}
 	pace()

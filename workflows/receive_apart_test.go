@@ -116,3 +116,18 @@ func TestReceiveInvoices_keepsTheCursorBeforeWhatAPackageLacksAndCannotBeStarted
 	e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
 	k.allStarted(t)
 }
+
+// A run does not grow for as long as there is no room.
+func TestReceiveInvoices_continuesAsNewWhileWhatAPackageLacksHasNoRoom(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	k := lacking(e)
+	k.seed(40, start.AddDate(0, 0, -10))
+	k.full = func(in flow.StartImportsInput) bool { return !in.Packed }
+	e.after(90*time.Second, func() { e.SetContinueAsNewSuggested(true) })
+	e.after(100*time.Hour, e.CancelWorkflow)
+	e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
+	next, ok := continued[flow.ReceiveInput](e)
+	require.True(t, ok, "%v", e.GetWorkflowError())
+	require.NotNil(t, next.State.Manifest)
+	require.Less(t, len(k.starts), 10)
+}

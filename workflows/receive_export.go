@@ -183,6 +183,10 @@ func (r *receiveInvoices) startPackage(ctx workflow.Context, order flow.ExportOr
 	return r.startManifest(ctx)
 }
 
+// apartDueChange is the change from which on a run ends in time also while what a
+// package lacked has no room.
+const apartDueChange = "what a package lacked leaves a run when it is due"
+
 // startManifest starts the imports of a package's list, page by page, and those
 // of the invoices that the package lacked. It tells whether all are started; a
 // pause and the end of the run leave the rest where it is.
@@ -222,6 +226,9 @@ func (r *receiveInvoices) startManifest(ctx workflow.Context) (all bool, err err
 		}
 		if r.paused != "" && m.Apart < m.Found.Apart.Count {
 			return false, nil
+		}
+		if m.Apart < m.Found.Apart.Count && r.due(ctx) && workflow.GetVersion(ctx, apartDueChange, workflow.DefaultVersion, 1) > workflow.DefaultVersion {
+			return false, errDue
 		}
 		if m.Apart == before {
 			if err := r.restUntilImportsAreDone(ctx, m.Found.Apart.Count-m.Apart); err != nil {
