@@ -12,10 +12,10 @@ const (
 	gatherSilence = 2 * time.Second
 	// gatherMost bounds the gathering from its first invoice on.
 	gatherMost = 15 * time.Second
-	// gatherPackage is the same when a package is coming together. It is never
-	// less than gatherPackageReal, because a worker's pace has no time scale.
-	gatherPackage     = 2 * time.Minute
-	gatherPackageReal = time.Minute
+	// gatherPackage is the same when a package is coming together, in real time,
+	// because a worker's pace has no time scale: a busy one needs a minute to start
+	// 1,400.
+	gatherPackage = 2 * time.Minute
 	// manyPending is from how many pending invoices on a silence is
 	// silenceReal at least, for the same reason: a worker starts a hundred at a time,
 	// hands over half a second's at once, and a busy server brings them a little later.
@@ -62,7 +62,7 @@ func (t *transmitInvoices) silence() time.Duration {
 
 func (t *transmitInvoices) gatherFor() time.Duration {
 	if t.Packages && len(t.Pending) > mostOnline {
-		return max(t.scaled(gatherPackage), gatherPackageReal)
+		return gatherPackage
 	}
 	return t.scaled(gatherMost)
 }
