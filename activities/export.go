@@ -83,6 +83,8 @@ const (
 	// longestAwait is how long one attempt waits for a package, in real time; the
 	// workflow comes again.
 	longestAwait = 45 * time.Minute
+	// timeToTell is what an attempt keeps of its time.
+	timeToTell = time.Minute
 	// unknownExportLooks is how often an export that KSeF does not know is asked for
 	// before it counts as lost: just ordered, it may not be known everywhere yet.
 	unknownExportLooks = 4
@@ -115,7 +117,9 @@ func (k *KSeF) CollectExport(ctx context.Context, in flow.CollectInput) (out flo
 		}
 	}
 	p := &packageOf{KSeF: k, client: client, in: in, key: key, scale: c.TimeScale, status: status}
-	if out.Found, err = p.collect(ctx); err == nil {
+	collecting, end := inTime(ctx)
+	defer end()
+	if out.Found, err = p.collect(collecting); err == nil {
 		return out, nil
 	}
 	outcome, reason := endOfCollecting(ctx, err)
@@ -135,10 +139,21 @@ func endOfCollecting(ctx context.Context, err error) (outcome, reason string) {
 		return flow.ExportDamaged, damage
 	}
 	var not *undelivered
-	if errors.As(err, &not) && ctx.Err() == nil && leaveBehind(ctx, err) {
+	if !errors.As(err, &not) || ctx.Err() != nil || metGate(err) {
+		return "", ""
+	}
+	if triesOf(ctx) >= outageTries || errors.Is(err, context.DeadlineExceeded) {
 		return flow.ExportUndelivered, "it could not be downloaded: " + err.Error()
 	}
 	return "", ""
+}
+
+// inTime leaves an attempt time to say that a package could not be downloaded in it.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ends, limited := ctx.Deadline(); limited {
+		return context.WithDeadline(ctx, ends.Add(-timeToTell))
+	}
+	return context.WithCancel(ctx)
 }
 
 // awaitExport asks for an export until it has come to an end, or patience has.

@@ -114,6 +114,17 @@ func temporaryFile(now time.Time) (file *os.File, remove func(), err error) {
 	}, nil
 }
 
+// CheckTemporaryFolder makes a file in the system's temporary folder and removes it.
+// Without that folder no package could be received or sent, invoices with
+// attachments never.
+func CheckTemporaryFolder() error {
+	file, err := os.CreateTemp("", temporaryPattern)
+	if err != nil {
+		return fmt.Errorf("the temporary folder %s cannot be written to, and packages of invoices pass through it: set TMPDIR to a folder on a disk: %w", os.TempDir(), err)
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
 // removeLeftBehind removes what workers that died have left.
 func removeLeftBehind(now time.Time) {
 	left, err := filepath.Glob(filepath.Join(os.TempDir(), temporaryPattern))

@@ -337,8 +337,7 @@ func TestCollectExport_failsForWhatPassesByItself(t *testing.T) {
 	}
 }
 
-// A package that does not arrive is given up after a good half hour of attempts,
-// one that a full disk keeps out sooner: the workflow goes on without it. KSeF itself
+// A package that does not arrive is given up after a good half hour of attempts: the workflow goes on without it. KSeF itself
 // being away is waited out.
 func TestCollectExport_givesUpAPackageThatDoesNotArrive(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -349,7 +348,8 @@ func TestCollectExport_givesUpAPackageThatDoesNotArrive(t *testing.T) {
 		"network":              {part: ofKSeF(ksef.KindNetwork), tries: outageTries, want: flow.ExportUndelivered},
 		"network, before that": {part: ofKSeF(ksef.KindNetwork), tries: outageTries - 1},
 		"links":                {part: ofKSeF(ksef.KindGone), tries: outageTries, want: flow.ExportUndelivered},
-		"disk":                 {part: errors.New("no space left on device"), tries: clearTries, want: flow.ExportUndelivered},
+		"disk":                 {part: errors.New("no space left on device"), tries: outageTries, want: flow.ExportUndelivered},
+		"disk, before that":    {part: errors.New("no space left on device"), tries: outageTries - 1},
 		"damaged":              {part: ofKSeF(ksef.KindHashMismatch), tries: outageTries, want: flow.ExportDamaged},
 		"KSeF is away":         {status: ofKSeF(ksef.KindNetwork), tries: 10 * outageTries},
 	} {
@@ -374,10 +374,38 @@ func TestCollectExport_givesUpAPackageThatDoesNotArrive(t *testing.T) {
 	}
 	k, _ := collector(t, ready([]byte("something"), 1, 100))
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
-	out, err := k.CollectExport(context.WithValue(t.Context(), attemptCountKey{}, clearTries), collectInput())
+	out, err := k.CollectExport(context.WithValue(t.Context(), attemptCountKey{}, outageTries), collectInput())
 	require.NoError(t, err)
 	require.Equal(t, flow.ExportUndelivered, out.Outcome, "no folder for it")
 	require.Contains(t, out.Reason, "missing")
+}
+
+// slowKSeF is a KSeF whose packages take longer to download than there is time.
+type slowKSeF struct{ *exportsAtKSeF }
+
+func (f slowKSeF) DownloadPart(ctx context.Context, _ ksef.ExportPart, _ ksef.SymmetricKey, _ io.Writer) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// What one attempt's time is not enough for, the next one's is not, either.
+func TestCollectExport_givesUpAPackageThatOneAttemptCannotDownload(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	k := &KSeF{testBase(t, slowKSeF{ready([]byte("something"), 1, 100)})}
+	ctx, cancel := context.WithTimeout(t.Context(), timeToTell+time.Millisecond)
+	defer cancel()
+	out, err := k.CollectExport(ctx, collectInput())
+	require.NoError(t, err)
+	require.Equal(t, flow.ExportUndelivered, out.Outcome)
+	noneLeft(t)
+}
+
+func TestCheckTemporaryFolder_saysThatPackagesCannotPass(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	require.NoError(t, CheckTemporaryFolder())
+	noneLeft(t)
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	require.ErrorContains(t, CheckTemporaryFolder(), "set TMPDIR to a folder on a disk")
 }
 
 // A worker that died may have left its file where an open file cannot be removed.

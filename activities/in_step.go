@@ -22,6 +22,9 @@ const (
 	// queueOfImports is the same for imports, of which each waits twice: the more wait,
 	// the more share a look for documents that exist.
 	queueOfImports = 16 * time.Second
+	// importsAtOnce is how many times faster than this worker's quota imports may be
+	// started while its queue is short: other workers have parts of Teamogy's quota, too.
+	importsAtOnce = 4
 	// longestStep is the longest for each answer that is delivered in step, in real
 	// time: two thousand take 40 minutes at most, before those that wait for them
 	// hand over again (flow of Transmit).
@@ -31,7 +34,9 @@ const (
 	blockedQueue = 2 * time.Minute
 	// foreseenFor is how far ahead Teamogy's client is told whose turn comes, on the
 	// connection's clock: what it reads of a document before is older by so much.
-	foreseenFor = 20 * time.Second
+	foreseenFor = 15 * time.Second
+	// mostForeseen is how many that are at most: the client forgets more.
+	mostForeseen = 50
 	// stepLook is the pause before the queue is looked at again.
 	stepLook = 200 * time.Millisecond
 )
@@ -59,8 +64,16 @@ func (b *base) keepStep(client TeamogyClient, c *connection.Connection, priority
 	if client != nil && c != nil && c.TeamogyRequestsPerMinute > 0 {
 		s.client, s.priority = client, priority
 		s.every = flow.Scaled(time.Duration(float64(time.Minute)/stepShare/float64(c.TeamogyRequestsPerMinute)), c.TimeScale)
-		s.foreseen = int(foreseenFor.Minutes() * stepShare * float64(c.TeamogyRequestsPerMinute))
+		s.foreseen = min(mostForeseen, int(foreseenFor.Minutes()*stepShare*float64(c.TeamogyRequestsPerMinute)))
 	}
+	return s
+}
+
+// keepStepOfImports is keepStep for imports, whose requests come after all others.
+func (b *base) keepStepOfImports(client TeamogyClient, c *connection.Connection) *inStep {
+	s := b.keepStep(client, c, teamogy.Low, longestStarting)
+	s.queue = queueOfImports
+	s.every /= importsAtOnce
 	return s
 }
 

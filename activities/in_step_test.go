@@ -16,11 +16,15 @@ type queued struct {
 	TeamogyClient
 	queue    func() time.Duration
 	foreseen []int64
+	asked    teamogy.Priority // of the queue, last
 }
 
 func (q *queued) Foresee(ids ...int64) { q.foreseen = append(q.foreseen, ids...) }
 
-func (q *queued) Queue(teamogy.Priority) time.Duration { return q.queue() }
+func (q *queued) Queue(p teamogy.Priority) time.Duration {
+	q.asked = p
+	return q.queue()
+}
 
 func stepping(t *testing.T, longest time.Duration, queue func(passed time.Duration) time.Duration) (*inStep, func() time.Duration) {
 	t.Helper()
@@ -92,7 +96,7 @@ func TestInStep_tellsWhoseTurnComesSoon(t *testing.T) {
 	client := step.client.(*queued)
 	for i := range items {
 		step.foresee(items, i)
-		require.Equal(t, want[:min(i+20, 50)], client.foreseen, "19 in 20 s")
+		require.Equal(t, want[:min(i+15, 50)], client.foreseen, "14 in 15 s")
 	}
 	client.foreseen = nil
 	step.foresee(items[:3], 0)

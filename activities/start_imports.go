@@ -14,7 +14,6 @@ import (
 	"teamogy-ksef/internal/archive"
 	"teamogy-ksef/internal/flow"
 	"teamogy-ksef/internal/ksef"
-	"teamogy-ksef/internal/teamogy"
 )
 
 const (
@@ -93,8 +92,7 @@ func (s *Starts) newImportStarts(ctx context.Context, in flow.StartImportsInput)
 	}
 	w.perMinute = c.TeamogyRequestsPerMinute
 	if client, _, err := s.beyondGates().Teamogy(ctx, c.Name); err == nil && in.Packed {
-		w.step = s.keepStep(client, c, teamogy.Normal, longestStarting)
-		w.step.queue = queueOfImports
+		w.step = s.keepStepOfImports(client, c)
 	}
 	return w
 }

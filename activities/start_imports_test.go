@@ -135,20 +135,22 @@ func TestStartImports_ofAPackageKeepsStepWithTeamogy(t *testing.T) {
 	i := startingImports(t, flow.StartImportsInput{Packed: true, Most: 1}, 200)
 	client := &queued{queue: func() time.Duration { return time.Duration(len(i.started)) * time.Second }}
 	pace := func() {
-		i.step = i.keepStep(client, &connection.Connection{TeamogyRequestsPerMinute: 60, TimeScale: 1}, teamogy.Normal, longestStarting)
-		i.step.queue = queueOfImports
+		i.step = i.keepStepOfImports(client, &connection.Connection{TeamogyRequestsPerMinute: 60, TimeScale: 1})
 	}
 	pace()
 	require.NoError(t, i.all(t.Context(), i.found))
 	require.LessOrEqual(t, i.out.Next, 16+2*startsAtOnce, "nobody was done, so nobody else began")
 	require.False(t, i.out.Full)
+	require.Equal(t, teamogy.Low, client.asked, "the priority that imports ask with")
 
 	client.queue = func() time.Duration { return 0 }
 	i.in.From = i.out.Next
 	i.call(i.Starts, i.in)
 	pace()
+	begun := i.Now()
 	require.NoError(t, i.all(t.Context(), i.found))
-	require.Greater(t, i.out.Started, 150, "in four minutes")
+	require.Greater(t, i.out.Started, 100, "until no more may be under way")
+	require.Less(t, i.Now().Sub(begun), 2*time.Minute, "other workers take their part of Teamogy's quota")
 }
 
 // A list that is downloaded one by one goes at KSeF's pace, not at Teamogy's.

@@ -70,6 +70,10 @@ func TestCompose_keepsPackagesOnTheDisk(t *testing.T) {
 	require.GreaterOrEqual(t, i, 0)
 	require.Equal(t, types.VolumeTypeVolume, worker.Volumes[i].Type)
 	require.False(t, worker.Volumes[i].ReadOnly)
+	dockerfile, err := os.ReadFile("../Dockerfile")
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^COPY --from=build --chown=65532:65532 /out/tmp /tmp$`, string(dockerfile), "a new volume takes its owner from the image")
+	require.Regexp(t, `(?m)^USER 65532:65532$`, string(dockerfile))
 }
 
 func TestCompose_startsInOrder(t *testing.T) {

@@ -66,6 +66,9 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("SESSION_SECRET_FILE: %w", err)
 	}
+	if err := activities.CheckTemporaryFolder(); err != nil {
+		return err
+	}
 	identity := identify()
 	logger = logger.With("worker", identity)
 	temporalClient, err := dial(ctx, identity, logger)

@@ -243,7 +243,7 @@ func (r *receiveInvoices) startManifest(ctx workflow.Context) (all bool, err err
 // restUntilImportsAreDone waits a minute because as many imports are under way
 // as may be.
 func (r *receiveInvoices) restUntilImportsAreDone(ctx workflow.Context, left int) error {
-	r.doing = fmt.Sprintf("%d imports of a package wait until others are done", left)
+	r.doing = fmt.Sprintf("%d imports of a package wait until others are done, or Teamogy takes more", left)
 	return rest(ctx, flow.Scaled(time.Minute, r.timeScale), "Wait until imports are done")
 }
 

@@ -183,7 +183,12 @@ func TestEdgeKL_aConnectionsFileIsRemovedOrFlippedWhileWorkflowsRun(t *testing.T
 			}
 			return len(shows) == len(ids)
 		})
-		ofKSeF, ofTeamogy := b.total(b.ksefURL), b.total(b.teamogyURL)
+		ofKSeF, ofTeamogy := -1, -1
+		b.eventually("what was under way has ended", func() bool {
+			before := [2]int{ofKSeF, ofTeamogy}
+			ofKSeF, ofTeamogy = b.total(b.ksefURL), b.total(b.teamogyURL)
+			return before == [2]int{ofKSeF, ofTeamogy}
+		})
 		b.eventually("they were tried again", func() bool {
 			for _, id := range ids {
 				if b.attempts(id) < shows[id]+2 {

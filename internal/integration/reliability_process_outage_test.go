@@ -113,9 +113,11 @@ func (o *outage) pass(t *trial) {
 	hour := time.NewTicker(time.Hour / outageScale)
 	defer hour.Stop()
 	o.away.Store(true)
-	most := 0
+	most, last := 0, time.Now()
 	for h := range outageHours {
 		<-hour.C
+		lasted := int(time.Since(last)/(time.Hour/outageScale)) + 1 // a busy machine ticks late
+		last = time.Now()
 		for i, calls := range o.counters {
 			invoices := 2
 			if i == 0 {
@@ -123,7 +125,7 @@ func (o *outage) pass(t *trial) {
 			}
 			n := int(calls.Swap(0))
 			most = max(most, n)
-			require.LessOrEqual(t, n, outageBound(invoices), "calls of connection %d in hour %d", i, h)
+			require.LessOrEqual(t, n, lasted*outageBound(invoices), "calls of connection %d in hour %d", i, h)
 		}
 	}
 	o.away.Store(false)

@@ -201,7 +201,7 @@ func TestResilience_aTerminatedTransmitterLosesNoInvoice(t *testing.T) {
 	first := b.seedReady("M/1", b.issued("M/1"))
 	b.startSend(first.ID)
 	b.eventually("it waits in its session", func() bool {
-		return b.submissions(first.SHA256) == 1 && b.requests(b.ksefURL, "POST /sessions/online/{ref}/close") == 1
+		return b.submissions(first.SHA256) == 1 && b.requests(b.ksefURL, "POST /sessions/online/{ref}/close") >= 1
 	})
 	require.NoError(t, b.client.TerminateWorkflow(b.within(), flow.TransmitID(b.connection), "", "test"))
 	second := b.seedReady("M/2", b.issued("M/2"))
@@ -289,7 +289,8 @@ func TestResilience_limitsOfMinusOneNeitherStopNorSpin(t *testing.T) {
 	b.requireSent(document, 1)
 	b.eventually("two cycles have ended", func() bool { return b.receiveStatus().Totals.Cycles >= 2 })
 	require.Equal(t, -1, b.receiveStatus().Preflight.Limits.QueriesPerHour)
-	require.Less(t, len(b.events(flow.ReceiveID(b.connection))), 60)
+	events := len(b.events(flow.ReceiveID(b.connection)))
+	require.Less(t, events, 40+20*b.receiveStatus().Totals.Cycles)
 	require.Less(t, len(b.events(flow.TransmitID(b.connection))), 60)
 }
 

@@ -46,10 +46,11 @@ func (c *Client) patchOnce(ctx context.Context, operation string, documentID int
 	if !proven {
 		return false, nil
 	}
-	state, err := c.state(ctx, documentID, numbered)
+	state, held, give, err := c.stateAtTurn(ctx, documentID, numbered)
 	if err != nil {
 		return false, err
 	}
+	defer give()
 	if !state.told || state.number != "" || patch.From != "" && state.status != patch.From {
 		return false, nil
 	}
@@ -58,11 +59,6 @@ func (c *Client) patchOnce(ctx context.Context, operation string, documentID int
 	if patch.Status != "" && patch.Status != state.status {
 		body.Status, body.StatusDate = patch.Status, c.now().In(warsaw).Format(time.DateOnly)
 	}
-	held, give, err := c.AwaitTurn(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer give()
 	if err := patch.First.Begin(held); err != nil {
 		return false, err
 	}
@@ -70,6 +66,24 @@ func (c *Client) patchOnce(ctx context.Context, operation string, documentID int
 		return false, c.hiddenOrGone(ctx, documentID, err)
 	}
 	return true, c.readBackSometimes(ctx, operation, documentID, wanted, patch.Status)
+}
+
+// stateAtTurn is the state of an issued invoice that was asked for less than stateHolds ago, and a turn to write to it.
+// If it cannot be had in time, nothing is told of it.
+func (c *Client) stateAtTurn(ctx context.Context, documentID, numbered int64) (state salesState, held context.Context, give func(), err error) {
+	for range 2 {
+		if state, err = c.state(ctx, documentID, numbered); err != nil || !state.told {
+			break
+		}
+		if held, give, err = c.AwaitTurn(ctx); err != nil {
+			break
+		}
+		if c.now().Before(state.at.Add(stateHolds)) {
+			return state, held, give, nil
+		}
+		give()
+	}
+	return salesState{}, ctx, func() {}, err
 }
 
 // readBackSometimes looks at one of fifty documents whether Teamogy still keeps what is written.

@@ -6,20 +6,19 @@ import (
 	"time"
 )
 
-// stateHolds is how long a state that was read ahead is taken for the document's, in real time. The document may be
-// changed meanwhile, as it may while a state that was asked for waits for the write's turn.
+// stateHolds is how long ago a document's state may have been read when it is written to, in real time. Until then a
+// person's change goes unseen; somebody else's KSeF number would be written over.
 const stateHolds = 30 * time.Second
+
+// aheadHolds is how long ago it may have been read ahead when it is asked for: the write has to wait for its turn.
+const aheadHolds = 20 * time.Second
 
 // statesAhead are the states of issued invoices that were read before anybody asked for them.
 type statesAhead struct {
-	mu     sync.Mutex
-	coming []int64 // will be asked for, and were not read
-	read   map[int64]stateAhead
-}
-
-type stateAhead struct {
-	salesState
-	at time.Time
+	mu      sync.Mutex
+	coming  []int64 // will be asked for, and were not read
+	reading []int64 // those of the look under way, or of one that failed
+	read    map[int64]salesState
 }
 
 // Foresee tells which issued invoices will soon have their KSeF number written to them. Their states are read with the
@@ -38,38 +37,39 @@ func (c *Client) Foresee(ids ...int64) {
 func (a *statesAhead) ask(id int64, now time.Time) (salesState, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.coming = slices.DeleteFunc(a.coming, func(c int64) bool { return c == id })
+	is := func(other int64) bool { return other == id }
+	a.coming, a.reading = slices.DeleteFunc(a.coming, is), slices.DeleteFunc(a.reading, is)
 	s, read := a.read[id]
 	delete(a.read, id)
-	return s.salesState, read && now.Before(s.at.Add(stateHolds))
+	return s, read && now.Before(s.at.Add(aheadHolds))
 }
 
 // with are some documents that are asked for, and those that will be, at most so many.
 func (a *statesAhead) with(asked []int64, most int) []int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.coming = slices.DeleteFunc(a.coming, func(c int64) bool { return slices.Contains(asked, c) })
-	n := min(len(a.coming), max(0, most-len(asked)))
-	all := append(slices.Clone(asked), a.coming[:n]...)
-	a.coming = slices.Delete(a.coming, 0, n)
-	return all
+	coming := slices.DeleteFunc(append(a.reading, a.coming...), func(c int64) bool { return slices.Contains(asked, c) })
+	n := min(len(coming), max(0, most-len(asked)))
+	a.reading, a.coming = slices.Clone(coming[:n]), slices.Clone(coming[n:])
+	return append(slices.Clone(asked), a.reading...)
 }
 
-// keep keeps what was read at a time of documents that nobody has asked for.
-func (a *statesAhead) keep(states map[int64]salesState, asked []int64, at time.Time) {
+// keep keeps what was read of documents that nobody has asked for since.
+func (a *statesAhead) keep(states map[int64]salesState, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.read == nil {
-		a.read = map[int64]stateAhead{}
+		a.read = map[int64]salesState{}
 	}
 	for id, s := range a.read {
-		if !at.Before(s.at.Add(stateHolds)) {
+		if !now.Before(s.at.Add(aheadHolds)) {
 			delete(a.read, id)
 		}
 	}
-	for id, s := range states {
-		if s.told && !slices.Contains(asked, id) {
-			a.read[id] = stateAhead{s, at}
+	for _, id := range a.reading {
+		if s := states[id]; s.told {
+			a.read[id] = s
 		}
 	}
+	a.reading = nil
 }

@@ -33,7 +33,8 @@ type salesRows struct {
 type salesState struct {
 	told   bool // false: read the document
 	status string
-	number string // of KSeF
+	number string    // of KSeF
+	at     time.Time // when it was asked for
 }
 
 func (r *salesRows) usable(now time.Time) bool {
@@ -86,7 +87,7 @@ func (c *Client) state(ctx context.Context, id, numbered int64) (salesState, err
 		return state, nil
 	}
 	return c.sales.states.Ask(ctx, id, func(ctx context.Context, take func(int) []int64) (map[int64]salesState, error) {
-		var asked, ids []int64
+		var ids []int64
 		var at time.Time
 		q := viewQuery{
 			view:       c.fields.Views.SalesInvoices,
@@ -94,8 +95,8 @@ func (c *Client) state(ctx context.Context, id, numbered int64) (salesState, err
 			properties: []string{c.fields.Properties.KSeFNumber.Key},
 		}
 		q.late = func(q *viewQuery) {
-			at, asked = c.now(), take(mostRows)
-			ids = c.sales.ahead.with(asked, mostRows)
+			at = c.now()
+			ids = c.sales.ahead.with(take(mostRows), mostRows)
 			if !c.columns.isShown(q.view, c.numberColumn()) && numbered != 0 {
 				ids = append(ids, numbered)
 			}
@@ -123,9 +124,10 @@ func (c *Client) state(ctx context.Context, id, numbered int64) (salesState, err
 				told:   c.columns.isShown(q.view, c.numberColumn()),
 				status: row.text(c.fields.Columns.Status),
 				number: c.propertyText(row, c.fields.Properties.KSeFNumber),
+				at:     at,
 			}
 		}
-		c.sales.ahead.keep(states, asked, at)
+		c.sales.ahead.keep(states, c.now())
 		return states, nil
 	})
 }
