@@ -67,6 +67,8 @@ type TeamogyClient interface {
 	Ping(context.Context) error
 	// Queue is how long a call of the priority would wait for its turn within the quota now.
 	Queue(teamogy.Priority) time.Duration
+	// LooksWaiting is how many wait to look for a KSeF number in Teamogy.
+	LooksWaiting() int
 }
 
 // Connections gives a connection's settings and clients by its name; *Clients

@@ -48,9 +48,11 @@ type inStep struct {
 	base     *base
 	client   TeamogyClient // nil: there is no pace to keep
 	priority teamogy.Priority
+	request  time.Duration // what one takes of the quota
 	every    time.Duration
 	foreseen int // how many go on within foreseenFor
 	queue    time.Duration
+	looks    bool // those that wait to look for a KSeF number count as if in the queue: a request follows each
 	next     time.Time
 	ends     time.Time
 	// passBlocked lets workflows go on while Teamogy is blocked for long: they are
@@ -63,6 +65,7 @@ func (b *base) keepStep(client TeamogyClient, c *connection.Connection, priority
 	s := &inStep{base: b, queue: longestQueue, ends: b.Now().Add(longest)}
 	if client != nil && c != nil && c.TeamogyRequestsPerMinute > 0 {
 		s.client, s.priority = client, priority
+		s.request = flow.Scaled(time.Minute/time.Duration(c.TeamogyRequestsPerMinute), c.TimeScale)
 		s.every = flow.Scaled(time.Duration(float64(time.Minute)/stepShare/float64(c.TeamogyRequestsPerMinute)), c.TimeScale)
 		s.foreseen = min(mostForeseen, int(foreseenFor.Minutes()*stepShare*float64(c.TeamogyRequestsPerMinute)))
 	}
@@ -72,7 +75,7 @@ func (b *base) keepStep(client TeamogyClient, c *connection.Connection, priority
 // keepStepOfImports is keepStep for imports, whose requests come after all others.
 func (b *base) keepStepOfImports(client TeamogyClient, c *connection.Connection) *inStep {
 	s := b.keepStep(client, c, teamogy.Low, longestStarting)
-	s.queue = queueOfImports
+	s.queue, s.looks = queueOfImports, true
 	s.every /= importsAtOnce
 	return s
 }
@@ -90,6 +93,9 @@ func (s *inStep) wait(ctx context.Context) (inTime bool, err error) {
 		}
 		wait := s.next.Sub(now)
 		queue := s.client.Queue(s.priority)
+		if s.looks {
+			queue += time.Duration(s.client.LooksWaiting()) * s.request
+		}
 		if s.passBlocked && queue > blockedQueue {
 			return true, nil
 		}

@@ -17,6 +17,14 @@ type queued struct {
 	queue    func() time.Duration
 	foreseen []int64
 	asked    teamogy.Priority // of the queue, last
+	looking  func() int
+}
+
+func (q *queued) LooksWaiting() int {
+	if q.looking == nil {
+		return 0
+	}
+	return q.looking()
 }
 
 func (q *queued) Foresee(ids ...int64) { q.foreseen = append(q.foreseen, ids...) }

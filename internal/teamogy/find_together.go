@@ -33,6 +33,9 @@ type numberLooks struct {
 	distrusted time.Time // until when OR is not tried
 }
 
+// LooksWaiting is how many looks for KSeF numbers wait for the next request that they share.
+func (c *Client) LooksWaiting() int { return c.looks.together.Waiting() }
+
 // numberAnswer is what a shared request told about one number.
 type numberAnswer struct {
 	told bool // false: look for it alone
