@@ -122,7 +122,7 @@ func (k *KSeF) CollectExport(ctx context.Context, in flow.CollectInput) (out flo
 	if out.Found, err = p.collect(collecting); err == nil {
 		return out, nil
 	}
-	outcome, reason := endOfCollecting(ctx, err)
+	outcome, reason := endOfCollecting(ctx, err, collecting.Err() != nil)
 	if outcome == "" {
 		return flow.CollectedExport{}, err
 	}
@@ -133,16 +133,17 @@ func (k *KSeF) CollectExport(ctx context.Context, in flow.CollectInput) (out flo
 // endOfCollecting tells what a failure to bring a package into the archive makes
 // of it; empty: it is tried again. What only does not arrive (a storage that is not
 // reached from here, no room for it) must not keep everything else waiting for ever,
-// while the invoices may be had one by one.
-func endOfCollecting(ctx context.Context, err error) (outcome, reason string) {
+// while the invoices may be had one by one. What one attempt's time was not enough
+// for (late), the next one's is not, either.
+func endOfCollecting(ctx context.Context, err error, late bool) (outcome, reason string) {
 	if damage := damageOf(err); damage != "" {
 		return flow.ExportDamaged, damage
 	}
-	var not *undelivered
-	if !errors.As(err, &not) || ctx.Err() != nil || metGate(err) {
+	if ctx.Err() != nil || metGate(err) {
 		return "", ""
 	}
-	if triesOf(ctx) >= outageTries || errors.Is(err, context.DeadlineExceeded) {
+	var not *undelivered
+	if late || errors.As(err, &not) && triesOf(ctx) >= outageTries {
 		return flow.ExportUndelivered, "it could not be downloaded: " + err.Error()
 	}
 	return "", ""

@@ -388,7 +388,7 @@ func (f slowKSeF) DownloadPart(ctx context.Context, _ ksef.ExportPart, _ ksef.Sy
 	return ctx.Err()
 }
 
-// What one attempt's time is not enough for, the next one's is not, either.
+// Nor is a package waited for of which one attempt's time is not enough.
 func TestCollectExport_givesUpAPackageThatOneAttemptCannotDownload(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	k := &KSeF{testBase(t, slowKSeF{ready([]byte("something"), 1, 100)})}

@@ -49,6 +49,9 @@ var (
 	// longWait is for waiting on KSeF; the attempt itself returns within the
 	// hour, also without news.
 	longWait = policy{startToClose: 65 * time.Minute, heartbeat: 15 * time.Second}
+	// collecting is for an export package, which KSeF makes within that hour and which
+	// then is downloaded.
+	collecting = policy{startToClose: 2 * time.Hour, heartbeat: 15 * time.Second}
 )
 
 // registerAgain is how long a hand-over may wait for its answer before it is

@@ -107,7 +107,7 @@ func (r *receiveInvoices) collect(ctx workflow.Context, order flow.ExportOrder, 
 	giveUp := workflow.Now(ctx).Add(flow.Scaled(exportStuckAfter, r.timeScale))
 	for {
 		r.doing = "waiting for the export " + ordered.Reference
-		collected, err := run(ctx, longWait, "Collect the export "+ordered.Reference, ksef.CollectExport, flow.CollectInput{
+		collected, err := run(ctx, collecting, "Collect the export "+ordered.Reference, ksef.CollectExport, flow.CollectInput{
 			Connection: r.connection, Reference: ordered.Reference, Salt: ordered.Salt, OnlyMetadata: order.OnlyMetadata,
 			Patience: max(0, giveUp.Sub(workflow.Now(ctx))),
 		})
