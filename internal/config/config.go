@@ -65,10 +65,12 @@ func (c *Config) complete() (problems []string) {
 	wrong := func(variable, what string) {
 		problems = append(problems, variable+": "+what)
 	}
-	text := func(variable, value string) {
-		if value != strings.TrimSpace(value) || strings.ContainsFunc(value, unicode.IsControl) {
+	text := func(variable, value string) (good bool) {
+		good = value == strings.TrimSpace(value) && !strings.ContainsFunc(value, unicode.IsControl)
+		if !good {
 			wrong(variable, "has a blank at its beginning or end, or a control character in it; remove it")
 		}
+		return good
 	}
 	text("CONNECTIONS_DIR", c.ConnectionsDir)
 	text("SESSION_SECRET_FILE", c.SessionSecretFile)
@@ -78,6 +80,7 @@ func (c *Config) complete() (problems []string) {
 	switch {
 	case err != nil || archive.User != nil: // not quoted: there may be a password in it
 		wrong("ARCHIVE_URL", "cannot be read, or has a password in it; write file:///var/lib/teamogy-ksef or s3://bucket?region=eu-central-1")
+	case !text("ARCHIVE_URL", c.ArchiveURL): // package url lets them pass, a control character after # only
 	case archive.Scheme == "file" && (archive.Host != "" || !strings.HasPrefix(archive.Path, "/")):
 		wrong("ARCHIVE_URL", fmt.Sprintf("%q has no absolute path; a file URL has three slashes, such as file:///var/lib/teamogy-ksef", c.ArchiveURL))
 	case archive.Scheme == "file":

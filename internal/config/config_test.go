@@ -74,6 +74,8 @@ func TestLoad_saysWhatIsWrongWithTheArchivesURL(t *testing.T) {
 		"file://var/lib":       "three slashes",
 		"s3://u:hunter2@b":     "password in it",
 		"s3://u:hunter2@b c%%": "cannot be read",
+		"file:///var/lib/x#\r": "a control character",
+		"file:///var/lib/x ":   "a blank at its beginning or end",
 	} {
 		_, err := load(map[string]string{"ARCHIVE_URL": address, "SESSION_SECRET_FILE": "x"})
 		require.ErrorContains(t, err, "ARCHIVE_URL: ", address)

@@ -20,6 +20,7 @@ func FuzzLoad(f *testing.F) {
 		{"", "mem://", "s", "q", "error"},
 		{"", "%zz", "", "", "warn"},
 		{"", "FILE:///a?b#c", "", "", "warn"},
+		{"", "FILE:/c#\r", "", "", ""}, // found by fuzzing: package url lets a control character pass after #
 		{"${HOME}", "file:///$(x)", "", "", "warn"},
 	} {
 		f.Add(s[0], s[1], s[2], s[3], s[4])
