@@ -97,6 +97,15 @@ func exporting(e *environment, pageSize, mostPacked int) *exportingKSeF {
 	return k
 }
 
+// inNextRun is the same KSeF for the next run of the workflow.
+func (k *exportingKSeF) inNextRun(t *testing.T, from time.Time) (*environment, *exportingKSeF) {
+	e := newEnvironment(t, "acme/receive")
+	e.SetStartTime(from)
+	next := exporting(e, k.pageSize, k.mostPacked)
+	next.preflight, next.invoices, next.lists, next.started = k.preflight, k.invoices, k.lists, k.started
+	return e, next
+}
+
 func (k *exportingKSeF) hwm() time.Time { return k.now().Add(-time.Minute) }
 
 // within are the invoices of a window, in the order of their storage.
@@ -586,14 +595,9 @@ func TestReceiveInvoices_startsEachInvoiceOnceWhateverHappensToExports(t *testin
 			if now.After(ends) {
 				break
 			}
-			before := k
 			faults = faults[min(len(faults), len(k.orders)):]
 			asked, ordered, downloads = append(asked, k.asked...), append(ordered, k.ordered...), append(downloads, k.downloads...)
-			e = newEnvironment(t, "acme/receive")
-			e.SetStartTime(now)
-			k = exporting(e, k.pageSize, k.mostPacked)
-			k.preflight.Settings.ReceiveInterval = 3 * time.Hour
-			k.invoices, k.lists, k.started = before.invoices, before.lists, before.started
+			e, k = k.inNextRun(t, now)
 			k.failsWith(faults)
 		}
 		asked, ordered, downloads = append(asked, k.asked...), append(ordered, k.ordered...), append(downloads, k.downloads...)

@@ -226,15 +226,50 @@ func (r *receiveInvoices) recheck(ctx workflow.Context) error {
 	if now.Sub(r.state.LastRecheck) < flow.Scaled(recheckEvery, r.timeScale) {
 		return nil
 	}
+	allThrough := true
 	for _, subject := range r.settings.Subjects {
-		for _, w := range r.overlap(ctx, r.cursor(subject).At) {
-			if through, _, err := r.sweepWindow(ctx, subject, w, nothing); err != nil || !through {
-				return err
+		if now.Sub(r.state.LookedBack[subject]) < flow.Scaled(recheckEvery, r.timeScale) {
+			continue
+		}
+		through, err := r.lookBack(ctx, subject)
+		if err != nil {
+			return err
+		}
+		if !through && (r.paused != "" || r.state.Manifest != nil || !r.looksBackApart(ctx)) {
+			return nil
+		}
+		allThrough = allThrough && through
+		if through && r.looksBackApart(ctx) {
+			if r.state.LookedBack == nil {
+				r.state.LookedBack = map[string]time.Time{}
 			}
+			r.state.LookedBack[subject] = now
 		}
 	}
-	r.state.LastRecheck = now
+	if allThrough {
+		r.state.LastRecheck, r.state.LookedBack = now, nil
+	}
 	return nil
+}
+
+// looksBackApartChange is the change from which on looksBackApart is asked.
+const looksBackApartChange = "subject types look back apart"
+
+// looksBackApart tells whether a look back that does not come through for one
+// subject type holds up none of the others, nor makes them look back with each
+// poll.
+func (r *receiveInvoices) looksBackApart(ctx workflow.Context) bool {
+	return len(r.settings.Subjects) > 1 && workflow.GetVersion(ctx, looksBackApartChange, workflow.DefaultVersion, 1) > workflow.DefaultVersion
+}
+
+// lookBack is recheck for one subject type; it tells whether it came to the end.
+func (r *receiveInvoices) lookBack(ctx workflow.Context, subject string) (through bool, err error) {
+	for _, w := range r.overlap(ctx, r.cursor(subject).At) {
+		if through, _, err := r.sweepWindow(ctx, subject, w, nothing); err != nil || !through {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // overlap are the windows of a recheck: one, unless the last one was months ago.

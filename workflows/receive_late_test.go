@@ -121,3 +121,67 @@ func TestEdgeD_theCursorStaysWhereKSeFCannotShowAllOfOneMoment(t *testing.T) {
 	again.ExecuteWorkflow(flow.ReceiveInvoices, next)
 	require.Error(t, again.GetWorkflowError())
 }
+
+// A look back that brings nothing for one subject type, day after day, keeps none
+// from the others; and these look back once a day and not with each poll.
+func TestReceiveInvoices_looksBackForEachSubjectTypeByItself(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	k := exporting(e, 250, 10_000)
+	k.preflight.Settings.Subjects = []string{"Subject2", "Subject3"}
+	seed := func(n int, as string) (added []storedInvoice) {
+		before := len(k.invoices)
+		k.seed(n, start.AddDate(0, 0, -1))
+		for i := range k.invoices[before:] {
+			k.invoices[before+i].as = as
+		}
+		return k.invoices[before:]
+	}
+	for _, as := range k.preflight.Settings.Subjects {
+		for _, known := range seed(300, as) {
+			k.started[known.id] = 1
+		}
+		seed(3, as) // shown late
+	}
+	refused := func(int) (flow.OrderedExport, bool) {
+		return flow.OrderedExport{Attempts: 1, NothingNew: true}, k.orders[len(k.orders)-1].Subject == "Subject2"
+	}
+	looked := func(as string) (n int) {
+		for _, w := range lookBacks(k.fakeKSeF) {
+			if w.Subject == as {
+				n++
+			}
+		}
+		return n
+	}
+	cursor, last := flow.Cursor{At: start.Add(-time.Hour)}, start.AddDate(0, 0, -2)
+	in := flow.ReceiveInput{Connection: "acme", State: &flow.ReceiveState{
+		Cursors: map[string]flow.Cursor{"Subject2": cursor, "Subject3": cursor}, LastRecheck: last,
+	}}
+	e.after(12*time.Hour, func() {
+		for _, i := range k.invoices {
+			if i.as == "Subject3" {
+				require.Equal(t, 1, k.started[i.id], "the invoice %d", i.id)
+			}
+		}
+		require.Greater(t, looked("Subject2"), 2)
+		require.Equal(t, 1, looked("Subject3"))
+		require.Equal(t, last, ask[flow.ReceiveStatus](e).LastRecheck)
+	})
+	for range 2 { // days
+		k.orderFault = refused
+		e.ExecuteWorkflow(flow.ReceiveInvoices, in)
+		next, ok := continued[flow.ReceiveInput](e)
+		require.True(t, ok, "%v", e.GetWorkflowError())
+		require.Equal(t, last, next.State.LastRecheck)
+		require.Equal(t, 1, looked("Subject3"), "once a day")
+		in = next
+		e, k = k.inNextRun(t, e.Now())
+	}
+	from := e.Now() // and now it is not refused any more
+	e.ExecuteWorkflow(flow.ReceiveInvoices, in)
+	next, ok := continued[flow.ReceiveInput](e)
+	require.True(t, ok, "%v", e.GetWorkflowError())
+	require.False(t, next.State.LastRecheck.Before(from))
+	require.Empty(t, next.State.LookedBack)
+	k.allStarted(t)
+}

@@ -21,7 +21,7 @@ const mostSplits = 40
 // moment were seen, and the last one shows its time.
 func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, last time.Time, seen int, follows track) (whole, ends bool, err error) {
 	if !r.packages {
-		r.reportStuck(ctx, subject, w.from)
+		r.reportStuck(ctx, subject, w.from, follows)
 		return false, false, nil
 	}
 	if at := r.wholeAt[subject]; follows != nothing && !at.IsZero() && !w.from.Before(at) && !last.After(at) {
@@ -38,9 +38,9 @@ func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, 
 		r.wholeAt[subject] = w.from
 		return true, false, nil
 	}
-	r.reportStuck(ctx, subject, w.from)
+	r.reportStuck(ctx, subject, w.from, follows)
 	if follows == behind {
-		return false, false, nil // the second one: the position stays there, and the sweep goes on
+		return false, false, nil // the second one: the sweep goes on
 	}
 	at := w.behind(last)
 	if b, there := r.state.Behind[subject]; there && b.At.After(at) {
@@ -51,6 +51,18 @@ func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, 
 	}
 	r.state.Behind[subject] = flow.Behind{At: at, Tried: workflow.Now(ctx)}
 	return false, true, nil
+}
+
+// pastSecondChange is the change from which on goPast does something.
+const pastSecondChange = "the position behind a stuck moment goes past a second one"
+
+// goPast moves the position behind a moment that cannot be had past a second one:
+// each try may take two hours' quota of exports, and the cursor will get there. To
+// try with each sweep, as earlier code did, left none of it for anything else.
+func (r *receiveInvoices) goPast(ctx workflow.Context, subject string, w window, last time.Time) {
+	if workflow.GetVersion(ctx, pastSecondChange, workflow.DefaultVersion, 1) > workflow.DefaultVersion {
+		r.moveTo(behind, subject, w.behind(last))
+	}
 }
 
 // amounts is a range of gross amounts, both ends inclusive; nil: no bound.
@@ -146,13 +158,15 @@ func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at, 
 
 // reportStuck makes known that KSeF holds more invoices with one time of storage
 // than any query shows. The cursor stays there, and those behind are imported all
-// the same.
-func (r *receiveInvoices) reportStuck(ctx workflow.Context, subject string, at time.Time) {
+// the same. Of several such moments, the state shows the one where the cursor is.
+func (r *receiveInvoices) reportStuck(ctx workflow.Context, subject string, at time.Time, on track) {
 	r.stuckAt = at
 	if r.state.Stuck == nil {
 		r.state.Stuck = map[string]time.Time{}
 	}
-	r.state.Stuck[subject] = at
+	if _, there := r.state.Stuck[subject]; !there || on != behind {
+		r.state.Stuck[subject] = at
+	}
 	workflow.GetLogger(ctx).Error("KSeF holds more invoices of one moment than a query shows; the cursor stays there",
 		"subject", subject, "at", at)
 }

@@ -167,3 +167,61 @@ func TestSplit_leavesNoAmountOutAndTakesNoneTwice(t *testing.T) {
 		}
 	})
 }
+
+// A second moment behind the first one that cannot be had is not divided anew with
+// each cycle, which would take the whole quota of exports for ever: it is tried
+// when the cursor gets there, and then nothing is left out.
+func TestReceiveInvoices_isNotStuckAtASecondMomentInEachCycle(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	k := exporting(e, 20, 100)
+	first, second := start.AddDate(0, 0, -9), start.AddDate(0, 0, -7)
+	ofOneAmount := func(at time.Time) {
+		for range 150 {
+			k.invoices = append(k.invoices, storedInvoice{id: len(k.invoices) + 1, at: at, gross: decimal.New(500, -2)})
+		}
+	}
+	ofOneAmount(first)
+	k.seed(30, start.AddDate(0, 0, -8))
+	ofOneAmount(second)
+	k.seed(30, start.AddDate(0, 0, -6))
+	orders := 0
+	e.after(2*time.Hour, func() {
+		orders = len(k.orders)
+		require.NotZero(t, orders)
+	})
+	e.after(20*time.Hour, func() { // with a poll each hour
+		require.Equal(t, orders, len(k.orders), "the second moment is tried again and again")
+		require.Equal(t, map[string]time.Time{"Subject2": first}, ask[flow.ReceiveStatus](e).Stuck, "the cursor stays at the first one")
+		for _, i := range k.invoices {
+			if i.at != first && i.at != second {
+				require.Equal(t, 1, k.started[i.id], "the invoice %d of %s", i.id, i.at)
+			}
+		}
+	})
+	in := receiveInput
+	run := func() {
+		e.ExecuteWorkflow(flow.ReceiveInvoices, in) // a day
+		next, ok := continued[flow.ReceiveInput](e)
+		require.True(t, ok, "%v", e.GetWorkflowError())
+		in = next
+		e, k = k.inNextRun(t, e.Now())
+	}
+	nowDivisible := func(at time.Time) {
+		for i := range k.invoices {
+			if k.invoices[i].at.Equal(at) {
+				k.invoices[i].gross = decimal.New(int64(i), -2)
+			}
+		}
+	}
+	run()
+	nowDivisible(first)
+	run()
+	require.Equal(t, map[string]time.Time{"Subject2": second}, in.State.Stuck)
+	require.Equal(t, second, in.State.Cursors["Subject2"].At)
+	nowDivisible(second)
+	run()
+	run()
+	require.Empty(t, in.State.Stuck)
+	require.Empty(t, in.State.Behind)
+	k.allStarted(t)
+}

@@ -121,6 +121,9 @@ func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w wi
 			if err != nil || ends {
 				return false, false, err
 			}
+			if !whole && all && got.started && follows == behind && r.at(behind, subject).Equal(before) {
+				r.goPast(ctx, subject, position, got.page.LastDate)
+			}
 			got.started = got.started && whole
 			further = false
 		}

@@ -57,6 +57,17 @@ acme
              -> `+remedy+"\n", "\n"), out.String())
 }
 
+// Whoever reads the status finds out where KSeF holds more of one moment than it
+// shows, and that the rest goes on.
+func TestReceiveText_saysWhereItIsStuck(t *testing.T) {
+	text := receiveText(inspect.LongRunning[flow.ReceiveStatus]{State: "running", Status: &flow.ReceiveStatus{
+		Cursors: map[string]flow.Cursor{"Subject2": {At: statusAt.Add(-time.Hour)}, "Subject3": {At: statusAt}},
+		Stuck:   map[string]time.Time{"Subject2": statusAt.Add(-time.Hour)},
+	}}, statusAt)
+	assert.Contains(t, text, "; STUCK as buyer at 2026-11-22 14:00:00: KSeF stored more invoices at that moment than it shows of one query (10,000); those behind it are imported,")
+	assert.NotContains(t, text, "STUCK as third")
+}
+
 func TestPrintStatus_saysThatNoWorkerRuns(t *testing.T) {
 	var out bytes.Buffer
 	printStatus(&out, statusReport{At: statusAt, TaskQueue: "q", Connections: []statusConnection{{Settings: "acme.env: two mistakes:\nNIP is missing", Report: inspect.Report{

@@ -79,6 +79,9 @@ type ReceiveState struct {
 	LastPoll    time.Time         `json:"lastPoll"`
 	NextPoll    time.Time         `json:"nextPoll,omitzero"`
 	LastRecheck time.Time         `json:"lastRecheck"`
+	// LookedBack is, by subject type, when it was last through with its look back
+	// while others are not.
+	LookedBack map[string]time.Time `json:"lookedBack,omitempty"`
 	// Stuck is, by subject type, a time of storage that more invoices share than
 	// KSeF shows of one query.
 	Stuck map[string]time.Time `json:"stuck,omitempty"`
