@@ -75,9 +75,9 @@ func OpenStore(ctx context.Context, address string) (Store, error) {
 func fileURLPath(parsed *url.URL) (string, error) {
 	switch {
 	case parsed.Host != "" || parsed.Opaque != "" || !strings.HasPrefix(parsed.Path, "/"):
-		return "", fmt.Errorf("the archive's URL %s has no absolute path: a file URL has three slashes, file:///var/lib/teamogy-ksef", parsed)
+		return "", errors.New("the archive's URL has no absolute path: a file URL has three slashes, file:///var/lib/teamogy-ksef")
 	case parsed.RawQuery != "" || parsed.Fragment != "":
-		return "", fmt.Errorf("the archive's URL %s has more than a path: write ? as %%3F and # as %%23", parsed)
+		return "", errors.New("the archive's URL has more than a path: write ? as %3F and # as %23")
 	}
 	return filepath.FromSlash(parsed.Path), nil
 }

@@ -78,11 +78,11 @@ func (c *Config) complete() (problems []string) {
 
 	archive, err := url.Parse(c.ArchiveURL)
 	switch {
-	case err != nil || archive.User != nil: // not quoted: there may be a password in it
+	case err != nil || archive.User != nil: // never quoted: there may be a password in it
 		wrong("ARCHIVE_URL", "cannot be read, or has a password in it; write file:///var/lib/teamogy-ksef or s3://bucket?region=eu-central-1")
 	case !text("ARCHIVE_URL", c.ArchiveURL): // package url lets them pass, a control character after # only
 	case archive.Scheme == "file" && (archive.Host != "" || !strings.HasPrefix(archive.Path, "/")):
-		wrong("ARCHIVE_URL", fmt.Sprintf("%q has no absolute path; a file URL has three slashes, such as file:///var/lib/teamogy-ksef", c.ArchiveURL))
+		wrong("ARCHIVE_URL", "has no absolute path; a file URL has three slashes, such as file:///var/lib/teamogy-ksef")
 	case archive.Scheme == "file":
 		if c.SessionSecretFile == "" {
 			c.SessionSecretFile = filepath.Join(filepath.FromSlash(archive.Path), secretName)

@@ -21,6 +21,8 @@ func FuzzLoad(f *testing.F) {
 		{"", "%zz", "", "", "warn"},
 		{"", "FILE:///a?b#c", "", "", "warn"},
 		{"", "FILE:/c#\r", "", "", ""}, // found by fuzzing: package url lets a control character pass after #
+		{"", "file:zCANARYz@x", "", "", ""},
+		{"", "file://x?zCANARYz@", "", "", ""},
 		{"${HOME}", "file:///$(x)", "", "", "warn"},
 	} {
 		f.Add(s[0], s[1], s[2], s[3], s[4])

@@ -195,7 +195,7 @@ func (e *Error) remedy() string {
 
 var (
 	tokenPattern = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}(\.[A-Za-z0-9_-]+)*`)
-	linkPattern  = regexp.MustCompile(`https?://[^\s"'<>]+`)
+	linkPattern  = regexp.MustCompile(`https?://[^\s"'<>]*`)
 )
 
 // clean makes a text of the server fit for an error: no token, no link, no

@@ -64,6 +64,9 @@ func FuzzAnswers(f *testing.F) {
 		{200, jsonType, "", `{"challenge":"x","referenceNumber":"y","authenticationToken":{"token":"z","validUntil":"2026-11-22T12:00:01Z"},"accessToken":{"token":"a"},"status":{"code":200}}`},
 		{200, jsonType, "", `{"status":{"code":-1},"authenticationToken":{"token":"z"}}`},
 		{200, jsonType, "", `{"status":{"code":1`},
+		{200, "http://x", "", `{}`},
+		{400, problemType, "", `{"title":"http://","detail":"x","errors":[{"code":1,"description":"x","details":["https://"]}]}`},
+		{403, problemType, "", `{"security":{"requiredAnyOfPermissions":["x"` + strings.Repeat(`,"x"`, 4000) + `]}}`},
 	} {
 		f.Add(s.status, s.kind, s.retry, []byte(s.body))
 	}

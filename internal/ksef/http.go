@@ -190,7 +190,7 @@ func (c *Client) exchange(ctx context.Context, r request, address, bearer string
 		return nil, &Error{Operation: r.operation, Kind: KindGateway, Status: resp.StatusCode, Detail: fmt.Sprintf("the answer is larger than %d bytes", limit)}
 	}
 	if got := mediaType(resp.Header); len(r.accept) > 0 && !slices.Contains(r.accept, got) {
-		return nil, &Error{Operation: r.operation, Kind: KindGateway, Status: resp.StatusCode, Detail: fmt.Sprintf("the answer is %q instead of %s", shorten(got, 80), r.accept[0])}
+		return nil, &Error{Operation: r.operation, Kind: KindGateway, Status: resp.StatusCode, Detail: fmt.Sprintf("the answer is %q instead of %s", shorten(clean(got), 80), r.accept[0])}
 	} else if len(r.accept) == 0 && got == "text/html" {
 		return nil, &Error{Operation: r.operation, Kind: KindGateway, Status: resp.StatusCode, Detail: "the answer is an HTML page"}
 	}

@@ -88,6 +88,9 @@ func (e *Error) readBody(resp *http.Response, data []byte) (own, firewall bool) 
 	}
 	e.ReasonCode = clean(b.ReasonCode)
 	for _, p := range b.Security.RequiredAnyOfPermissions {
+		if len(e.MissingPermissions) == 20 {
+			break
+		}
 		e.MissingPermissions = append(e.MissingPermissions, clean(p))
 	}
 	for _, x := range b.Errors {

@@ -76,7 +76,10 @@ func readID(raw json.RawMessage) (int64, bool) {
 		text = whole
 	}
 	id, err := strconv.ParseInt(text, 10, 64)
-	return id, err == nil && id > 0
+	if err != nil || id <= 0 {
+		return 0, false
+	}
+	return id, true
 }
 
 func (o object) id(name string) (int64, bool) { return readID(o[name]) }

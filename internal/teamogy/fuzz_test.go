@@ -3,6 +3,7 @@ package teamogy
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ func FuzzAnswers(f *testing.F) {
 		`{"result":{"data":{"data":"12"}}}`, `7`, `"7.000"`, `null`, ` `, `{"metadata":{"nextOffset":-1},"data":null}`, `{"metadata":{"nextOffset":1e3},"data":[]}`,
 		`"1230.5"`, `1.2305e3`, `1e10000`, `"2026-11-22T12:00:00.5+01:00"`, `"2026-11-22 12:00:00"`, `"data:text/xml;base64,PGEvPg=="`, `"\ufeff<a/>"`, `"PGEv\nPg"`,
 		strings.Repeat(`{"data":`, 200) + `1` + strings.Repeat(`}`, 200), strings.Repeat(`[`, 5000) + strings.Repeat(`]`, 5000),
+		`{"id":-5}`, `{"documentId":"-5"}`, `{"id":99999999999999999999}`, `{"companyId":-9,"id":1}`,
 	} {
 		f.Add([]byte(answer))
 	}
@@ -71,7 +73,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 
 		page, err := c.page("read", answer)
-		if err == nil && (page.following(3) <= 3 || page.next >= 0 && page.following(page.next) <= page.next) {
+		if err == nil && (page.following(3) <= 3 || page.next >= 0 && page.next < math.MaxInt && page.following(page.next) <= page.next) {
 			t.Fatalf("a page that would never end: %+v", page)
 		}
 

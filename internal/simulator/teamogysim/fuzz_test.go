@@ -141,6 +141,9 @@ func FuzzRequests(f *testing.F) {
 		`POST /_sim/clock {"advance":"2562047h","rate":1000000}` + "\nPOST /rest/v1/1/documents " + document + view,
 		strings.Repeat("POST /_sim/clock {\"advance\":\"2562047h\"}\n", 35) + "POST /rest/v1/1/documents " + document + view,
 		`POST /_sim/token {"rights":"none","ips":["127.0.0.0/8"],"methods":["GET"],"paths":["/views/*"],"expiresAt":"9999-12-31T23:59:59-12:00"}` + view,
+		`POST /_sim/token {"expiresAt":"2036-12-01T00:00:00+24:00"}`,
+		`POST /_sim/settings {"pageLimit":9223372036854775807}` + "\nGET /rest/v1/1/views/users?offset=1",
+		`POST /_sim/settings {"numberProperties":"numbers"}` + "\n" + `POST /rest/v1/1/documents {"type":"INVOICE.PURCHASE","agencyId":1,"ownerId":1,"properties":{"ksefNumber":"1 "}}`,
 		`POST /_sim/statuses {"statuses":[]}` + "\nGET /_sim/statuses\nPOST /_sim/reset\nGET /_sim/counters",
 	} {
 		f.Add([]byte(script))

@@ -98,7 +98,7 @@ func shownValue(v any, numbers string) any {
 			return v.String()
 		}
 	case string:
-		if numbers == TextAsNumbers && v != "" && (v[0] == '-' || isDigit(v[0])) && json.Valid([]byte(v)) {
+		if numbers == TextAsNumbers && v != "" && (v[0] == '-' || isDigit(v[0])) && isDigit(v[len(v)-1]) && json.Valid([]byte(v)) {
 			return json.Number(v)
 		}
 	case []any:

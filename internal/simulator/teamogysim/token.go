@@ -200,7 +200,11 @@ func (t *token) read(rights, expires json.RawMessage) error {
 	}
 	if expires != nil {
 		t.expires = time.Time{}
-		if err := json.Unmarshal(expires, &t.expires); err != nil {
+		err := json.Unmarshal(expires, &t.expires)
+		if err == nil {
+			_, err = t.expires.MarshalJSON() // which refuses an offset of 24 hours that the other lets pass
+		}
+		if err != nil {
 			return fmt.Errorf(`expiresAt: want a time such as "2026-12-01T00:00:00Z", or null for never`)
 		}
 	}

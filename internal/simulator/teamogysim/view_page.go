@@ -36,7 +36,7 @@ func pageOf(query map[string]string, set *settings) (pageAsked, error) {
 // cut is the page of the rows that match, and what is told about it.
 func (p pageAsked) cut(rows []row, set *settings) ([]row, map[string]any) {
 	start := min(p.offset, len(rows))
-	end := min(start+p.limit, len(rows))
+	end := start + min(p.limit, len(rows)-start)
 	page := rows[start:end]
 
 	metadata := map[string]any{"limit": p.limit}
