@@ -34,7 +34,7 @@ const (
 	blockedQueue = 2 * time.Minute
 	// foreseenFor is how far ahead Teamogy's client is told whose turn comes, on the
 	// connection's clock: what it reads of a document before is older by so much.
-	foreseenFor = 15 * time.Second
+	foreseenFor = 25 * time.Second
 	// mostForeseen is how many that are at most: the client forgets more.
 	mostForeseen = 50
 	// stepLook is the pause before the queue is looked at again.

@@ -104,7 +104,7 @@ func TestInStep_tellsWhoseTurnComesSoon(t *testing.T) {
 	client := step.client.(*queued)
 	for i := range items {
 		step.foresee(items, i)
-		require.Equal(t, want[:min(i+15, 50)], client.foreseen, "14 in 15 s")
+		require.Equal(t, want[:min(i+24, 50)], client.foreseen, "23 in 25 s")
 	}
 	client.foreseen = nil
 	step.foresee(items[:3], 0)

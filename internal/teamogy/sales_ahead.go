@@ -8,10 +8,10 @@ import (
 
 // stateHolds is how long ago a document's state may have been read when it is written to, in real time. Until then a
 // person's change goes unseen; somebody else's KSeF number would be written over.
-const stateHolds = 30 * time.Second
+const stateHolds = 45 * time.Second
 
 // aheadHolds is how long ago it may have been read ahead when it is asked for: the write has to wait for its turn.
-const aheadHolds = 20 * time.Second
+const aheadHolds = 32 * time.Second
 
 // statesAhead are the states of issued invoices that were read before anybody asked for them.
 type statesAhead struct {

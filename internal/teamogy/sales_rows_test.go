@@ -328,7 +328,7 @@ func TestForesee_letsOneLookServeThoseThatComeSoon(t *testing.T) {
 // What was read ahead is not taken for the truth for long, nor twice, and never where the view did not show the document.
 func TestForesee_readsAgainWhatWasReadLongAgo(t *testing.T) {
 	t.Parallel()
-	for passes, want := range map[time.Duration]int{19 * time.Second: 0, 21 * time.Second: 1} {
+	for passes, want := range map[time.Duration]int{31 * time.Second: 0, 33 * time.Second: 1} {
 		b := newBed(t, fields{})
 		f := &firsts{begun: map[int64]int{}}
 		c, g := b.gated(merging)
@@ -378,7 +378,7 @@ func TestPatchSalesInvoice_looksAgainWhereItsTurnComesLate(t *testing.T) {
 	for slow, want := range map[int][2]int{0: {1, 1}, 1: {2, 1}, 2: {2, 1}} {
 		b := newBed(t, fields{})
 		f := &firsts{begun: map[int64]int{}}
-		s := &slowLooks{pass: func() { b.clock.pass(31 * time.Second) }}
+		s := &slowLooks{pass: func() { b.clock.pass(46 * time.Second) }}
 		c := b.fresh(func(o *teamogy.Options) {
 			merging(o)
 			o.HTTP = &http.Client{Transport: s}
