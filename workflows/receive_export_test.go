@@ -222,6 +222,17 @@ func (k *exportingKSeF) seed(n int, from time.Time) {
 	}
 }
 
+// seedAs is seed for one subject type.
+func (k *exportingKSeF) seedAs(as string, n int, from time.Time) []storedInvoice {
+	before := len(k.invoices)
+	k.seed(n, from)
+	added := k.invoices[before:]
+	for i := range added {
+		added[i].as = as
+	}
+	return added
+}
+
 func (k *exportingKSeF) allStarted(t require.TestingT) {
 	for _, i := range k.invoices {
 		require.Equal(t, 1, k.started[i.id], "the invoice %d of %s", i.id, i.at)

@@ -210,77 +210,6 @@ func (r *receiveInvoices) startFrom(ctx workflow.Context, subject string, list f
 	return all, nil
 }
 
-// recheck queries the last days once more, once a day or as soon after as there
-// is a cycle: KSeF may show a record late, behind its high-water mark. Only what
-// has no record yet is started. One that a pause or a continue-as-new ends early
-// comes again. While a package's imports wait to be started there is none: it
-// could put another package in the place of that one.
-func (r *receiveInvoices) recheck(ctx workflow.Context) error {
-	now := workflow.Now(ctx)
-	if r.settings.Receive != "on" || r.state.Manifest != nil {
-		return nil
-	}
-	if r.state.LastRecheck.IsZero() {
-		r.state.LastRecheck = now // the first sweep has just seen everything
-	}
-	if now.Sub(r.state.LastRecheck) < flow.Scaled(recheckEvery, r.timeScale) {
-		return nil
-	}
-	allThrough := true
-	for _, subject := range r.settings.Subjects {
-		if now.Sub(r.state.LookedBack[subject]) < flow.Scaled(recheckEvery, r.timeScale) {
-			continue
-		}
-		through, err := r.lookBack(ctx, subject)
-		if err != nil {
-			return err
-		}
-		if !through && (r.paused != "" || r.state.Manifest != nil || !r.looksBackApart(ctx)) {
-			return nil
-		}
-		allThrough = allThrough && through
-		if through && r.looksBackApart(ctx) {
-			if r.state.LookedBack == nil {
-				r.state.LookedBack = map[string]time.Time{}
-			}
-			r.state.LookedBack[subject] = now
-		}
-	}
-	if allThrough {
-		r.state.LastRecheck, r.state.LookedBack = now, nil
-	}
-	return nil
-}
-
-// looksBackApartChange is the change from which on looksBackApart is asked.
-const looksBackApartChange = "subject types look back apart"
-
-// looksBackApart tells whether a look back that does not come through for one
-// subject type holds up none of the others, nor makes them look back with each
-// poll.
-func (r *receiveInvoices) looksBackApart(ctx workflow.Context) bool {
-	return len(r.settings.Subjects) > 1 && workflow.GetVersion(ctx, looksBackApartChange, workflow.DefaultVersion, 1) > workflow.DefaultVersion
-}
-
-// lookBack is recheck for one subject type; it tells whether it came to the end.
-func (r *receiveInvoices) lookBack(ctx workflow.Context, subject string) (through bool, err error) {
-	for _, w := range r.overlap(ctx, r.cursor(subject).At) {
-		if through, _, err := r.sweepWindow(ctx, subject, w, nothing); err != nil || !through {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// overlap are the windows of a recheck: one, unless the last one was months ago.
-func (r *receiveInvoices) overlap(ctx workflow.Context, cursor time.Time) []window {
-	windows := overlap(cursor, r.state.LastRecheck, r.settings.ReceiveFrom)
-	if len(windows) > 1 && workflow.GetVersion(ctx, "recheck since the last one", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
-		return windows[len(windows)-1:] // earlier code made one query
-	}
-	return windows
-}
-
 // interval is RECEIVE_INTERVAL, but never so short that the metadata queries
 // of a cycle would exceed the hour's quota.
 func (r *receiveInvoices) interval() time.Duration {
@@ -315,8 +244,22 @@ func (r *receiveInvoices) status() (flow.ReceiveStatus, error) {
 	return flow.ReceiveStatus{
 		Connection: r.connection, Doing: r.doing, Paused: r.paused, Cursors: r.state.Cursors,
 		LastPoll: r.state.LastPoll, NextPoll: r.nextPoll, LastPreview: r.preview, Preflight: r.preflight, Totals: r.state.Totals,
-		Stuck: r.state.Stuck, LastRecheck: r.state.LastRecheck, Choice: r.state.Choice, Manifest: r.state.Manifest,
+		Stuck: r.state.Stuck, AlsoStuck: r.alsoStuck(), LastRecheck: r.state.LastRecheck, Choice: r.state.Choice, Manifest: r.state.Manifest,
 	}, nil
+}
+
+// alsoStuck are the moments that the positions behind the stuck ones have passed.
+func (r *receiveInvoices) alsoStuck() map[string][]time.Time {
+	var also map[string][]time.Time
+	for subject, b := range r.state.Behind { //workflowcheck:ignore (a map is made of a map)
+		for _, m := range b.Passed {
+			if also == nil {
+				also = map[string][]time.Time{}
+			}
+			also[subject] = append(also[subject], m.At)
+		}
+	}
+	return also
 }
 
 func (r *receiveInvoices) continueAsNew(ctx workflow.Context) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/workflow"
 
 	"teamogy-ksef/internal/flow"
 )
@@ -263,6 +264,32 @@ func TestReceiveInvoices_keepsTheCursorThatIsSetDuringASweep(t *testing.T) {
 	e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
 	require.Len(t, k.windows, 2)
 	require.Equal(t, set, k.windows[1].From)
+}
+
+// A cursor that is set in the middle of a sweep is not moved by its next page.
+func TestReceiveInvoices_beginsAtTheCursorThatIsSetBetweenPages(t *testing.T) {
+	for name, older := range map[string]bool{"now": false, "an older run": true} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnvironment(t, "acme/receive")
+			if older {
+				e.OnGetVersion(setChange, workflow.DefaultVersion, 1).Return(workflow.DefaultVersion)
+			}
+			k := receiving(e)
+			set, page := start.AddDate(0, 0, -15), start.AddDate(0, 0, -5)
+			k.find = func(w flow.Window) flow.Found {
+				if len(k.windows) == 1 {
+					e.update(flow.UpdateSetCursor, flow.CursorChange{At: set, Reason: "audit"})
+				}
+				return flow.Found{HWM: start.Add(-time.Minute), HasMore: len(k.windows) == 1, LastDate: page}
+			}
+			e.after(time.Minute, func() {
+				require.Equal(t, start.Add(-time.Minute), ask[flow.ReceiveStatus](e).Cursors["Subject2"].At)
+				e.CancelWorkflow()
+			})
+			e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
+			require.Equal(t, !older, k.windows[1].From.Equal(set), "%v", k.windows)
+		})
+	}
 }
 
 // An update that comes just when the run is due is not lost with it.

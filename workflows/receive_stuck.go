@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -27,8 +28,9 @@ func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, 
 	if at := r.wholeAt[subject]; follows != nothing && !at.IsZero() && !w.from.Before(at) && !last.After(at) {
 		return true, false, nil // the cursor stays before it for another reason, or KSeF shows less finely what is behind it
 	}
+	stands := r.at(follows, subject)
 	whole, putOff, err := r.splitMoment(ctx, subject, w.from, w.momentEnd(last), seen, follows == nothing)
-	if err != nil || putOff {
+	if err != nil || putOff || r.setMeanwhile(ctx, follows, subject, stands) {
 		return false, true, err
 	}
 	if follows == nothing {
@@ -49,20 +51,51 @@ func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, 
 	if r.state.Behind == nil {
 		r.state.Behind = map[string]flow.Behind{}
 	}
-	r.state.Behind[subject] = flow.Behind{At: at, Tried: workflow.Now(ctx)}
-	return false, true, nil
+	r.state.Behind[subject] = flow.Behind{At: at, Tried: workflow.Now(ctx), Passed: r.state.Behind[subject].Passed}
+	return false, true, r.tryPassed(ctx, subject)
 }
 
-// pastSecondChange is the change from which on goPast does something.
-const pastSecondChange = "the position behind a stuck moment goes past a second one"
+// passedChange is the change from which on goPast does something, and Stuck stays
+// the moment where the cursor is.
+const passedChange = "the position behind a stuck moment passes further ones"
 
-// goPast moves the position behind a moment that cannot be had past a second one:
-// each try may take two hours' quota of exports, and the cursor will get there. To
-// try with each sweep, as earlier code did, left none of it for anything else.
-func (r *receiveInvoices) goPast(ctx workflow.Context, subject string, w window, last time.Time) {
-	if workflow.GetVersion(ctx, pastSecondChange, workflow.DefaultVersion, 1) > workflow.DefaultVersion {
-		r.moveTo(behind, subject, w.behind(last))
+// mostPassed is how many moments are passed: each takes up to two hours' quota of
+// exports, day after day.
+const mostPassed = 10
+
+// goPast lets the position behind a stuck moment pass a further one, which is tried
+// once a day from then on. To try it with each sweep, as earlier code did, left
+// no exports for anything else.
+func (r *receiveInvoices) goPast(ctx workflow.Context, subject string, w window, last time.Time, seen int) {
+	b := r.state.Behind[subject]
+	if len(b.Passed) >= mostPassed || workflow.GetVersion(ctx, passedChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return
 	}
+	b.At = w.behind(last)
+	b.Passed = append(slices.Clone(b.Passed), flow.Moment{At: w.from, End: w.momentEnd(last), Seen: seen})
+	r.state.Behind[subject] = b
+}
+
+// tryPassed tries to bring the moments that were passed, after the one where the
+// cursor stays.
+func (r *receiveInvoices) tryPassed(ctx workflow.Context, subject string) error {
+	for _, m := range slices.Clone(r.state.Behind[subject].Passed) {
+		whole, putOff, err := r.splitMoment(ctx, subject, m.At, m.End, m.Seen, false)
+		if err != nil || putOff {
+			return err
+		}
+		b, there := r.state.Behind[subject]
+		if !there {
+			return nil // somebody has set the cursor
+		}
+		if whole {
+			b.Passed = slices.DeleteFunc(slices.Clone(b.Passed), func(p flow.Moment) bool { return p == m })
+			r.state.Behind[subject] = b
+			continue
+		}
+		r.logStuck(ctx, subject, m.At)
+	}
+	return nil
 }
 
 // amounts is a range of gross amounts, both ends inclusive; nil: no bound.
@@ -158,15 +191,23 @@ func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at, 
 
 // reportStuck makes known that KSeF holds more invoices with one time of storage
 // than any query shows. The cursor stays there, and those behind are imported all
-// the same. Of several such moments, the state shows the one where the cursor is.
+// the same. Of several such moments Stuck is the one where the cursor is.
 func (r *receiveInvoices) reportStuck(ctx workflow.Context, subject string, at time.Time, on track) {
 	r.stuckAt = at
 	if r.state.Stuck == nil {
 		r.state.Stuck = map[string]time.Time{}
 	}
-	if _, there := r.state.Stuck[subject]; !there || on != behind {
+	_, there := r.state.Stuck[subject]
+	if !there || on != behind || workflow.GetVersion(ctx, passedChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		r.state.Stuck[subject] = at
 	}
-	workflow.GetLogger(ctx).Error("KSeF holds more invoices of one moment than a query shows; the cursor stays there",
-		"subject", subject, "at", at)
+	r.logStuck(ctx, subject, at)
+}
+
+func (r *receiveInvoices) logStuck(ctx workflow.Context, subject string, at time.Time) {
+	message := "KSeF holds more invoices of one moment than a query shows; the cursor stays there"
+	if first, there := r.state.Stuck[subject]; there && first.Before(at) {
+		message = "KSeF holds more invoices of one moment than a query shows; the cursor stays before it, at another one"
+	}
+	workflow.GetLogger(ctx).Error(message, "subject", subject, "at", at)
 }

@@ -1,12 +1,14 @@
 package workflows
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/workflow"
 	"pgregory.net/rapid"
 
 	"teamogy-ksef/internal/flow"
@@ -168,60 +170,148 @@ func TestSplit_leavesNoAmountOutAndTakesNoneTwice(t *testing.T) {
 	})
 }
 
+// seedOneAmount stores more invoices of one moment and one amount than a package
+// of this file holds.
+func (k *exportingKSeF) seedOneAmount(at time.Time) {
+	for range 150 {
+		k.invoices = append(k.invoices, storedInvoice{id: len(k.invoices) + 1, at: at, gross: decimal.New(500, -2)})
+	}
+}
+
+// divisible gives the invoices of a moment amounts of their own.
+func (k *exportingKSeF) divisible(at time.Time) {
+	for i := range k.invoices {
+		if k.invoices[i].at.Equal(at) {
+			k.invoices[i].gross = decimal.New(int64(i), -2)
+		}
+	}
+}
+
 // A second moment behind the first one that cannot be had is not divided anew with
 // each cycle, which would take the whole quota of exports for ever: it is tried
-// when the cursor gets there, and then nothing is left out.
+// once a day, and nothing is left out.
 func TestReceiveInvoices_isNotStuckAtASecondMomentInEachCycle(t *testing.T) {
+	first, second := start.AddDate(0, 0, -9), start.AddDate(0, 0, -7)
+	for name, older := range map[string]bool{"now": false, "an older run": true} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnvironment(t, "acme/receive")
+			if older {
+				e.OnGetVersion(passedChange, workflow.DefaultVersion, 1).Return(workflow.DefaultVersion)
+			}
+			k := exporting(e, 20, 100)
+			k.seedOneAmount(first)
+			k.seed(30, start.AddDate(0, 0, -8))
+			k.seedOneAmount(second)
+			k.seed(30, start.AddDate(0, 0, -6))
+			orders := 0
+			e.after(2*time.Hour, func() {
+				orders = len(k.orders)
+				require.NotZero(t, orders)
+			})
+			e.after(20*time.Hour, func() { // with a poll each hour
+				require.Equal(t, older, len(k.orders) > orders, "the second moment is tried again and again")
+				for _, i := range k.invoices {
+					if i.at != first && i.at != second {
+						require.Equal(t, 1, k.started[i.id], "the invoice %d of %s", i.id, i.at)
+					}
+				}
+				if !older {
+					require.Equal(t, map[string]time.Time{"Subject2": first}, ask[flow.ReceiveStatus](e).Stuck, "the cursor stays at the first one")
+					require.Equal(t, map[string][]time.Time{"Subject2": {second}}, ask[flow.ReceiveStatus](e).AlsoStuck)
+				}
+			})
+			in := receiveInput
+			run := func() {
+				e.ExecuteWorkflow(flow.ReceiveInvoices, in) // a day
+				next, ok := continued[flow.ReceiveInput](e)
+				require.True(t, ok, "%v", e.GetWorkflowError())
+				in = next
+				e, k = k.inNextRun(t, e.Now())
+			}
+			run()
+			if older {
+				return
+			}
+			k.divisible(first)
+			run()
+			require.Equal(t, map[string]time.Time{"Subject2": second}, in.State.Stuck)
+			require.Equal(t, second, in.State.Cursors["Subject2"].At)
+			k.divisible(second)
+			run()
+			run()
+			require.Empty(t, in.State.Stuck)
+			require.Empty(t, in.State.Behind)
+			k.allStarted(t)
+		})
+	}
+}
+
+// A second moment that could not be had for another reason than its amounts is
+// brought the next day, though the first one is as it was.
+func TestReceiveInvoices_bringsASecondMomentWhileTheFirstIsStuck(t *testing.T) {
+	first, second := start.AddDate(0, 0, -9), start.AddDate(0, 0, -7)
+	for name, prevent := range map[string]func(*environment, *exportingKSeF){
+		"no packages": func(_ *environment, k *exportingKSeF) {
+			k.fault = func(int) string {
+				if o := k.orders[len(k.orders)-1]; o.From.Equal(second) && !o.To.IsZero() {
+					return flow.ExportFailed
+				}
+				return ""
+			}
+		},
+		"an import that cannot be started": func(_ *environment, k *exportingKSeF) {
+			k.broken = func(id int) bool { return id == 150+30+149 }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnvironment(t, "acme/receive")
+			k := exporting(e, 20, 100)
+			k.seedOneAmount(first)
+			k.seed(30, start.AddDate(0, 0, -8))
+			k.seedOneAmount(second)
+			k.divisible(second)
+			prevent(e, k)
+			e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput) // a day
+			next, ok := continued[flow.ReceiveInput](e)
+			require.True(t, ok, "%v", e.GetWorkflowError())
+			require.Len(t, next.State.Behind["Subject2"].Passed, 1)
+			e, k = k.inNextRun(t, e.Now())
+			e.after(12*time.Hour, func() {
+				status := ask[flow.ReceiveStatus](e)
+				require.Equal(t, map[string]time.Time{"Subject2": first}, status.Stuck)
+				require.Empty(t, status.AlsoStuck)
+				e.CancelWorkflow()
+			})
+			e.ExecuteWorkflow(flow.ReceiveInvoices, next)
+			for _, i := range k.invoices {
+				if i.at != first {
+					require.Equal(t, 1, k.started[i.id], "the invoice %d of %s", i.id, i.at)
+				}
+			}
+		})
+	}
+}
+
+// Who sets the cursor while a moment is being divided is obeyed at once, and not a
+// day later.
+func TestReceiveInvoices_obeysACursorThatIsSetWhileAMomentIsDivided(t *testing.T) {
 	e := newEnvironment(t, "acme/receive")
 	k := exporting(e, 20, 100)
-	first, second := start.AddDate(0, 0, -9), start.AddDate(0, 0, -7)
-	ofOneAmount := func(at time.Time) {
-		for range 150 {
-			k.invoices = append(k.invoices, storedInvoice{id: len(k.invoices) + 1, at: at, gross: decimal.New(500, -2)})
+	k.seedOneAmount(start.AddDate(0, 0, -9))
+	set := start.AddDate(0, 0, -15)
+	done := false
+	k.fault = func(int) string {
+		if o := k.orders[len(k.orders)-1]; !o.To.IsZero() && !done {
+			done = true
+			e.update(flow.UpdateSetCursor, flow.CursorChange{At: set, Reason: "audit"})
 		}
+		return ""
 	}
-	ofOneAmount(first)
-	k.seed(30, start.AddDate(0, 0, -8))
-	ofOneAmount(second)
-	k.seed(30, start.AddDate(0, 0, -6))
-	orders := 0
-	e.after(2*time.Hour, func() {
-		orders = len(k.orders)
-		require.NotZero(t, orders)
+	e.after(50*time.Minute, func() {
+		require.True(t, done)
+		require.True(t, slices.ContainsFunc(k.windows, func(w flow.Window) bool { return w.From.Equal(set) }))
+		e.CancelWorkflow()
 	})
-	e.after(20*time.Hour, func() { // with a poll each hour
-		require.Equal(t, orders, len(k.orders), "the second moment is tried again and again")
-		require.Equal(t, map[string]time.Time{"Subject2": first}, ask[flow.ReceiveStatus](e).Stuck, "the cursor stays at the first one")
-		for _, i := range k.invoices {
-			if i.at != first && i.at != second {
-				require.Equal(t, 1, k.started[i.id], "the invoice %d of %s", i.id, i.at)
-			}
-		}
-	})
-	in := receiveInput
-	run := func() {
-		e.ExecuteWorkflow(flow.ReceiveInvoices, in) // a day
-		next, ok := continued[flow.ReceiveInput](e)
-		require.True(t, ok, "%v", e.GetWorkflowError())
-		in = next
-		e, k = k.inNextRun(t, e.Now())
-	}
-	nowDivisible := func(at time.Time) {
-		for i := range k.invoices {
-			if k.invoices[i].at.Equal(at) {
-				k.invoices[i].gross = decimal.New(int64(i), -2)
-			}
-		}
-	}
-	run()
-	nowDivisible(first)
-	run()
-	require.Equal(t, map[string]time.Time{"Subject2": second}, in.State.Stuck)
-	require.Equal(t, second, in.State.Cursors["Subject2"].At)
-	nowDivisible(second)
-	run()
-	run()
-	require.Empty(t, in.State.Stuck)
-	require.Empty(t, in.State.Behind)
-	k.allStarted(t)
+	e.ExecuteWorkflow(flow.ReceiveInvoices, receiveInput)
+	require.Error(t, e.GetWorkflowError())
 }

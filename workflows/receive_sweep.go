@@ -110,7 +110,7 @@ func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w wi
 	for {
 		before := r.at(follows, subject)
 		got, err := r.bring(ctx, subject, position, follows, further)
-		if err != nil || got.ends {
+		if err != nil || got.ends || r.setMeanwhile(ctx, follows, subject, before) {
 			return false, false, err
 		}
 		if further = got.packed; got.packed || got.list {
@@ -122,14 +122,14 @@ func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w wi
 				return false, false, err
 			}
 			if !whole && all && got.started && follows == behind && r.at(behind, subject).Equal(before) {
-				r.goPast(ctx, subject, position, got.page.LastDate)
+				r.goPast(ctx, subject, position, got.page.LastDate, max(1, got.seen))
 			}
 			got.started = got.started && whole
 			further = false
 		}
 		all = all && got.started
 		next, more := position.nextPage(got.page)
-		if all && follows != nothing && r.at(follows, subject).Equal(before) { // else somebody has set it meanwhile
+		if all && follows != nothing && r.at(follows, subject).Equal(before) { // else somebody has set it meanwhile (setMeanwhile)
 			r.moveTo(follows, subject, position.advance(before, got.page, !more))
 		}
 		if !more {
@@ -143,6 +143,16 @@ func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w wi
 		}
 		position = next
 	}
+}
+
+// setChange is the change from which on setMeanwhile is asked.
+const setChange = "a cursor that is set ends the sweep"
+
+// setMeanwhile tells whether somebody has set the cursor since a track stood there:
+// the sweep ends, and the next one, which comes at once, begins where it was set.
+// In earlier code the sweep went on, and its next page moved the cursor again.
+func (r *receiveInvoices) setMeanwhile(ctx workflow.Context, on track, subject string, stood time.Time) bool {
+	return on != nothing && !r.at(on, subject).Equal(stood) && workflow.GetVersion(ctx, setChange, workflow.DefaultVersion, 1) > workflow.DefaultVersion
 }
 
 // brought is what came of a page of a window, or of a package for all of it.

@@ -78,7 +78,7 @@ func (c *Config) complete() (problems []string) {
 
 	archive, err := url.Parse(c.ArchiveURL)
 	switch {
-	case err != nil || archive.User != nil: // never quoted: there may be a password in it
+	case err != nil || archive.User != nil: // only its scheme is ever quoted: there may be a password in it
 		wrong("ARCHIVE_URL", "cannot be read, or has a password in it; write file:///var/lib/teamogy-ksef or s3://bucket?region=eu-central-1")
 	case !text("ARCHIVE_URL", c.ArchiveURL): // package url lets them pass, a control character after # only
 	case archive.Scheme == "file" && (archive.Host != "" || !strings.HasPrefix(archive.Path, "/")):

@@ -51,7 +51,7 @@ func FuzzLoad(f *testing.F) {
 				t.Fatalf("passed with %q", value)
 			}
 		}
-		if strings.ContainsFunc(c.ConnectionsDir+c.TaskQueue, unicode.IsControl) || secret == "" && !filepath.IsAbs(c.SessionSecretFile) {
+		if strings.ContainsFunc(c.ConnectionsDir+c.ArchiveURL+c.TaskQueue, unicode.IsControl) || secret == "" && !filepath.IsAbs(c.SessionSecretFile) {
 			t.Fatalf("passed with %+v", c)
 		}
 	})

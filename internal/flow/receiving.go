@@ -79,8 +79,8 @@ type ReceiveState struct {
 	LastPoll    time.Time         `json:"lastPoll"`
 	NextPoll    time.Time         `json:"nextPoll,omitzero"`
 	LastRecheck time.Time         `json:"lastRecheck"`
-	// LookedBack is, by subject type, when it was last through with its look back
-	// while others are not.
+	// LookedBack is, by subject type, when its last complete look back began, where
+	// there is more than one subject type; LastRecheck is the oldest of them.
 	LookedBack map[string]time.Time `json:"lookedBack,omitempty"`
 	// Stuck is, by subject type, a time of storage that more invoices share than
 	// KSeF shows of one query.
@@ -101,8 +101,17 @@ type ReceiveState struct {
 
 // Behind is the position of the sweeps behind a moment where the cursor stays.
 type Behind struct {
-	At    time.Time `json:"at"`
-	Tried time.Time `json:"tried"` // when it was last tried to bring the moment whole
+	At     time.Time `json:"at"`
+	Tried  time.Time `json:"tried"`            // when it was last tried to bring the moment whole
+	Passed []Moment  `json:"passed,omitempty"` // further such moments before At, which are tried then, too
+}
+
+// Moment is a time of storage that more invoices share than KSeF shows of one
+// query.
+type Moment struct {
+	At   time.Time `json:"at"`
+	End  time.Time `json:"end"`  // up to where KSeF may keep what it shows so
+	Seen int       `json:"seen"` // so many of its invoices were shown
 }
 
 // Manifest is where the imports of a package's list stand.
@@ -154,6 +163,8 @@ type ReceiveStatus struct {
 	// Stuck is, by subject type, a time of storage that more invoices share than
 	// KSeF shows of one query: the cursor stays there.
 	Stuck map[string]time.Time `json:"stuck,omitempty"`
+	// AlsoStuck are, by subject type, further such moments behind it.
+	AlsoStuck map[string][]time.Time `json:"alsoStuck,omitempty"`
 	// Choice is how the last found invoices were brought, one by one or by an
 	// export package, and why.
 	Choice string `json:"choice,omitempty"`

@@ -57,7 +57,7 @@ func (b *bed) open(workflowType string) int {
 func TestMany_aSingleInvoiceIsDoneWhileAnothersManyAreOpen(t *testing.T) {
 	b := newBed(t)
 	const many = 250
-	// At a third of the usual pace the many need some fifteen seconds, whatever the machine.
+	// At a third of the usual pace the many need much longer than the single ones, whatever the machine.
 	b.writeSettings(map[string]string{"RECEIVE": "off", "TEAMOGY_REQUESTS_PER_MINUTE": "20"})
 	other := b.another("single", nil, nil)
 	for i := range many {

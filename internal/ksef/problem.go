@@ -63,6 +63,13 @@ func (c *Client) failure(operation string, resp *http.Response, data []byte) *Er
 	return e
 }
 
+// mostPermissions and mostDetails are how many an error tells at most, of those
+// permissions one of which was needed, and of the details of one code.
+const (
+	mostPermissions = 20
+	mostDetails     = 50
+)
+
 // readBody fills the error from the body. It tells whether the answer is KSeF's
 // own, and whether it is the web application firewall's.
 func (e *Error) readBody(resp *http.Response, data []byte) (own, firewall bool) {
@@ -88,7 +95,7 @@ func (e *Error) readBody(resp *http.Response, data []byte) (own, firewall bool) 
 	}
 	e.ReasonCode = clean(b.ReasonCode)
 	for _, p := range b.Security.RequiredAnyOfPermissions {
-		if len(e.MissingPermissions) == 20 {
+		if len(e.MissingPermissions) == mostPermissions {
 			break
 		}
 		e.MissingPermissions = append(e.MissingPermissions, clean(p))
@@ -107,7 +114,7 @@ func (e *Error) readBody(resp *http.Response, data []byte) (own, firewall bool) 
 func (e *Error) addCode(code int, description string, details []string) {
 	c := Code{Code: code, Description: clean(description)}
 	for _, d := range details {
-		if len(c.Details) == 50 {
+		if len(c.Details) == mostDetails {
 			break
 		}
 		c.Details = append(c.Details, clean(d))

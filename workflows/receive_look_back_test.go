@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/workflow"
 
 	"teamogy-ksef/internal/flow"
 )
@@ -128,19 +129,11 @@ func TestReceiveInvoices_looksBackForEachSubjectTypeByItself(t *testing.T) {
 	e := newEnvironment(t, "acme/receive")
 	k := exporting(e, 250, 10_000)
 	k.preflight.Settings.Subjects = []string{"Subject2", "Subject3"}
-	seed := func(n int, as string) (added []storedInvoice) {
-		before := len(k.invoices)
-		k.seed(n, start.AddDate(0, 0, -1))
-		for i := range k.invoices[before:] {
-			k.invoices[before+i].as = as
-		}
-		return k.invoices[before:]
-	}
 	for _, as := range k.preflight.Settings.Subjects {
-		for _, known := range seed(300, as) {
+		for _, known := range k.seedAs(as, 300, start.AddDate(0, 0, -1)) {
 			k.started[known.id] = 1
 		}
-		seed(3, as) // shown late
+		k.seedAs(as, 3, start.AddDate(0, 0, -1)) // shown late
 	}
 	refused := func(int) (flow.OrderedExport, bool) {
 		return flow.OrderedExport{Attempts: 1, NothingNew: true}, k.orders[len(k.orders)-1].Subject == "Subject2"
@@ -182,6 +175,60 @@ func TestReceiveInvoices_looksBackForEachSubjectTypeByItself(t *testing.T) {
 	next, ok := continued[flow.ReceiveInput](e)
 	require.True(t, ok, "%v", e.GetWorkflowError())
 	require.False(t, next.State.LastRecheck.Before(from))
-	require.Empty(t, next.State.LookedBack)
+	k.allStarted(t)
+}
+
+// In a run of earlier code the first subject type that does not come through ends
+// the look back, as it did.
+func TestReceiveInvoices_looksBackTogetherInAnOlderRun(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	e.OnGetVersion(looksBackApartChange, workflow.DefaultVersion, 1).Return(workflow.DefaultVersion)
+	k := exporting(e, 250, 10_000)
+	k.preflight.Settings.Subjects = []string{"Subject2", "Subject3"}
+	for _, known := range k.seedAs("Subject2", 300, start.AddDate(0, 0, -1)) {
+		k.started[known.id] = 1
+	}
+	k.seedAs("Subject2", 3, start.AddDate(0, 0, -1))
+	k.orderFault = func(int) (flow.OrderedExport, bool) { return flow.OrderedExport{Attempts: 1, NothingNew: true}, true }
+	last := start.AddDate(0, 0, -2)
+	cursor := flow.Cursor{At: start.Add(-time.Hour)}
+	e.after(12*time.Hour, func() {
+		for _, w := range lookBacks(k.fakeKSeF) {
+			require.Equal(t, "Subject2", w.Subject)
+		}
+		require.Equal(t, last, ask[flow.ReceiveStatus](e).LastRecheck)
+		e.CancelWorkflow()
+	})
+	e.ExecuteWorkflow(flow.ReceiveInvoices, flow.ReceiveInput{Connection: "acme", State: &flow.ReceiveState{
+		Cursors: map[string]flow.Cursor{"Subject2": cursor, "Subject3": cursor}, LastRecheck: last,
+	}})
+	require.Error(t, e.GetWorkflowError())
+}
+
+// Each look back begins two days before the last one of its own subject type, and
+// not before that of another one, which came through later.
+func TestReceiveInvoices_looksBackToTheLastLookOfTheSameSubjectType(t *testing.T) {
+	e := newEnvironment(t, "acme/receive")
+	k := exporting(e, 250, 10_000)
+	k.preflight.Settings.Subjects = []string{"Subject2", "Subject3"}
+	for _, known := range k.seedAs("Subject2", 300, start.AddDate(0, 0, -1)) {
+		k.started[known.id] = 1
+	}
+	k.seedAs("Subject2", 3, start.AddDate(0, 0, -1))
+	k.seedAs("Subject3", 1, start.Add(-47*time.Hour))[0].shown = start.Add(time.Hour) // just after its first look
+	k.orderFault = func(int) (flow.OrderedExport, bool) {
+		return flow.OrderedExport{Attempts: 1, NothingNew: true}, e.Now().Before(start.Add(20 * time.Hour))
+	}
+	cursor := flow.Cursor{At: start.Add(-time.Hour)}
+	in := flow.ReceiveInput{Connection: "acme", State: &flow.ReceiveState{
+		Cursors: map[string]flow.Cursor{"Subject2": cursor, "Subject3": cursor}, LastRecheck: start.AddDate(0, 0, -2),
+	}}
+	for range 3 { // days
+		e.ExecuteWorkflow(flow.ReceiveInvoices, in)
+		next, ok := continued[flow.ReceiveInput](e)
+		require.True(t, ok, "%v", e.GetWorkflowError())
+		in = next
+		e, k = k.inNextRun(t, e.Now())
+	}
 	k.allStarted(t)
 }
