@@ -52,15 +52,16 @@ type receiveInvoices struct {
 	exports    ledger
 	packages   bool // export packages are used: false in the runs of earlier code
 	preview    int
-	stuckAt    time.Time            // where the present sweep met more of one date than KSeF shows; zero: nowhere
-	wholeAt    map[string]time.Time // by subject type, the moment that was brought whole last, in several packages
+	stuckAt    time.Time              // where the present sweep met more of one date than KSeF shows; zero: nowhere
+	wholeAt    map[string]time.Time   // by subject type, the moment that was brought whole last, in several packages
+	inVain     map[momentOf]time.Time // when this run last tried to bring a moment whole, and could not
 }
 
 func newReceive(ctx workflow.Context, in flow.ReceiveInput) (*receiveInvoices, error) {
 	if err := checkConnection(flow.ReceiveInvoices, pollExample, in.Connection); err != nil {
 		return nil, err
 	}
-	r := &receiveInvoices{connection: in.Connection, wholeAt: map[string]time.Time{}}
+	r := &receiveInvoices{connection: in.Connection, wholeAt: map[string]time.Time{}, inVain: map[momentOf]time.Time{}}
 	if in.State != nil {
 		r.state = *in.State
 	}
@@ -244,22 +245,8 @@ func (r *receiveInvoices) status() (flow.ReceiveStatus, error) {
 	return flow.ReceiveStatus{
 		Connection: r.connection, Doing: r.doing, Paused: r.paused, Cursors: r.state.Cursors,
 		LastPoll: r.state.LastPoll, NextPoll: r.nextPoll, LastPreview: r.preview, Preflight: r.preflight, Totals: r.state.Totals,
-		Stuck: r.state.Stuck, AlsoStuck: r.alsoStuck(), LastRecheck: r.state.LastRecheck, Choice: r.state.Choice, Manifest: r.state.Manifest,
+		Stuck: r.state.Stuck, LastRecheck: r.state.LastRecheck, Choice: r.state.Choice, Manifest: r.state.Manifest,
 	}, nil
-}
-
-// alsoStuck are the moments that the positions behind the stuck ones have passed.
-func (r *receiveInvoices) alsoStuck() map[string][]time.Time {
-	var also map[string][]time.Time
-	for subject, b := range r.state.Behind { //workflowcheck:ignore (a map is made of a map)
-		for _, m := range b.Passed {
-			if also == nil {
-				also = map[string][]time.Time{}
-			}
-			also[subject] = append(also[subject], m.At)
-		}
-	}
-	return also
 }
 
 func (r *receiveInvoices) continueAsNew(ctx workflow.Context) error {

@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -22,16 +21,22 @@ const mostSplits = 40
 // moment were seen, and the last one shows its time.
 func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, last time.Time, seen int, follows track) (whole, ends bool, err error) {
 	if !r.packages {
-		r.reportStuck(ctx, subject, w.from, follows)
+		r.reportStuck(ctx, subject, w.from)
 		return false, false, nil
 	}
 	if at := r.wholeAt[subject]; follows != nothing && !at.IsZero() && !w.from.Before(at) && !last.After(at) {
 		return true, false, nil // the cursor stays before it for another reason, or KSeF shows less finely what is behind it
 	}
+	if follows != theCursor && r.triedInVain(ctx, subject, w.from) {
+		return false, false, nil
+	}
 	stands := r.at(follows, subject)
 	whole, putOff, err := r.splitMoment(ctx, subject, w.from, w.momentEnd(last), seen, follows == nothing)
 	if err != nil || putOff || r.setMeanwhile(ctx, follows, subject, stands) {
 		return false, true, err
+	}
+	if !whole {
+		r.inVain[momentOf{subject, w.from}] = workflow.Now(ctx)
 	}
 	if follows == nothing {
 		return whole, false, nil // a look back has no position
@@ -40,9 +45,9 @@ func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, 
 		r.wholeAt[subject] = w.from
 		return true, false, nil
 	}
-	r.reportStuck(ctx, subject, w.from, follows)
+	r.reportStuck(ctx, subject, w.from)
 	if follows == behind {
-		return false, false, nil // the second one: the sweep goes on
+		return false, false, nil // the second one: the position stays there, and the sweep goes on
 	}
 	at := w.behind(last)
 	if b, there := r.state.Behind[subject]; there && b.At.After(at) {
@@ -51,51 +56,26 @@ func (r *receiveInvoices) stuck(ctx workflow.Context, subject string, w window, 
 	if r.state.Behind == nil {
 		r.state.Behind = map[string]flow.Behind{}
 	}
-	r.state.Behind[subject] = flow.Behind{At: at, Tried: workflow.Now(ctx), Passed: r.state.Behind[subject].Passed}
-	return false, true, r.tryPassed(ctx, subject)
+	r.state.Behind[subject] = flow.Behind{At: at, Tried: workflow.Now(ctx)}
+	return false, true, nil
 }
 
-// passedChange is the change from which on goPast does something, and Stuck stays
-// the moment where the cursor is.
-const passedChange = "the position behind a stuck moment passes further ones"
-
-// mostPassed is how many moments are passed: each takes up to two hours' quota of
-// exports, day after day.
-const mostPassed = 10
-
-// goPast lets the position behind a stuck moment pass a further one, which is tried
-// once a day from then on. To try it with each sweep, as earlier code did, left
-// no exports for anything else.
-func (r *receiveInvoices) goPast(ctx workflow.Context, subject string, w window, last time.Time, seen int) {
-	b := r.state.Behind[subject]
-	if len(b.Passed) >= mostPassed || workflow.GetVersion(ctx, passedChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
-		return
-	}
-	b.At = w.behind(last)
-	b.Passed = append(slices.Clone(b.Passed), flow.Moment{At: w.from, End: w.momentEnd(last), Seen: seen})
-	r.state.Behind[subject] = b
+// momentOf is a time of storage as a subject type sees it.
+type momentOf struct {
+	subject string
+	at      time.Time
 }
 
-// tryPassed tries to bring the moments that were passed, after the one where the
-// cursor stays.
-func (r *receiveInvoices) tryPassed(ctx workflow.Context, subject string) error {
-	for _, m := range slices.Clone(r.state.Behind[subject].Passed) {
-		whole, putOff, err := r.splitMoment(ctx, subject, m.At, m.End, m.Seen, false)
-		if err != nil || putOff {
-			return err
-		}
-		b, there := r.state.Behind[subject]
-		if !there {
-			return nil // somebody has set the cursor
-		}
-		if whole {
-			b.Passed = slices.DeleteFunc(slices.Clone(b.Passed), func(p flow.Moment) bool { return p == m })
-			r.state.Behind[subject] = b
-			continue
-		}
-		r.logStuck(ctx, subject, m.At)
-	}
-	return nil
+// inVainChange is the change from which on triedInVain is asked.
+const inVainChange = "a moment that cannot be had is tried once a day"
+
+// triedInVain tells whether this run has tried to bring a moment within the last
+// day, and could not: each try takes up to two hours' quota of exports. The moment
+// where the cursor stays has a day of its own (Behind.Tried).
+func (r *receiveInvoices) triedInVain(ctx workflow.Context, subject string, at time.Time) bool {
+	tried, there := r.inVain[momentOf{subject, at}]
+	return there && workflow.Now(ctx).Sub(tried) < flow.Scaled(recheckEvery, r.timeScale) &&
+		workflow.GetVersion(ctx, inVainChange, workflow.DefaultVersion, 1) > workflow.DefaultVersion
 }
 
 // amounts is a range of gross amounts, both ends inclusive; nil: no bound.
@@ -191,23 +171,13 @@ func (r *receiveInvoices) splitMoment(ctx workflow.Context, subject string, at, 
 
 // reportStuck makes known that KSeF holds more invoices with one time of storage
 // than any query shows. The cursor stays there, and those behind are imported all
-// the same. Of several such moments Stuck is the one where the cursor is.
-func (r *receiveInvoices) reportStuck(ctx workflow.Context, subject string, at time.Time, on track) {
+// the same.
+func (r *receiveInvoices) reportStuck(ctx workflow.Context, subject string, at time.Time) {
 	r.stuckAt = at
 	if r.state.Stuck == nil {
 		r.state.Stuck = map[string]time.Time{}
 	}
-	_, there := r.state.Stuck[subject]
-	if !there || on != behind || workflow.GetVersion(ctx, passedChange, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
-		r.state.Stuck[subject] = at
-	}
-	r.logStuck(ctx, subject, at)
-}
-
-func (r *receiveInvoices) logStuck(ctx workflow.Context, subject string, at time.Time) {
-	message := "KSeF holds more invoices of one moment than a query shows; the cursor stays there"
-	if first, there := r.state.Stuck[subject]; there && first.Before(at) {
-		message = "KSeF holds more invoices of one moment than a query shows; the cursor stays before it, at another one"
-	}
-	workflow.GetLogger(ctx).Error(message, "subject", subject, "at", at)
+	r.state.Stuck[subject] = at
+	workflow.GetLogger(ctx).Error("KSeF holds more invoices of one moment than a query shows; the cursor stays there",
+		"subject", subject, "at", at)
 }

@@ -121,9 +121,6 @@ func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w wi
 			if err != nil || ends {
 				return false, false, err
 			}
-			if !whole && all && got.started && follows == behind && r.at(behind, subject).Equal(before) {
-				r.goPast(ctx, subject, position, got.page.LastDate, max(1, got.seen))
-			}
 			got.started = got.started && whole
 			further = false
 		}
@@ -149,7 +146,7 @@ func (r *receiveInvoices) sweepWindow(ctx workflow.Context, subject string, w wi
 const setChange = "a cursor that is set ends the sweep"
 
 // setMeanwhile tells whether somebody has set the cursor since a track stood there:
-// the sweep ends, and the next one, which comes at once, begins where it was set.
+// the sweep ends, and the next one, which comes right after this cycle, begins where it was set.
 // In earlier code the sweep went on, and its next page moved the cursor again.
 func (r *receiveInvoices) setMeanwhile(ctx workflow.Context, on track, subject string, stood time.Time) bool {
 	return on != nothing && !r.at(on, subject).Equal(stood) && workflow.GetVersion(ctx, setChange, workflow.DefaultVersion, 1) > workflow.DefaultVersion

@@ -87,12 +87,8 @@ func receiveText(l inspect.LongRunning[flow.ReceiveStatus], at time.Time) string
 		parts = append(parts, fmt.Sprintf("%s complete up to %s", subjectName(subject), moment(s.Cursors[subject].At)))
 	}
 	for _, subject := range slices.Sorted(maps.Keys(s.Stuck)) {
-		at := moment(s.Stuck[subject])
-		for _, other := range s.AlsoStuck[subject] {
-			at += " and " + moment(other)
-		}
 		parts = append(parts, fmt.Sprintf("STUCK as %s at %s: KSeF stored more invoices at that moment than it shows of one query (10,000); those behind it are imported, the rest of it is asked for again once a day",
-			subjectName(subject), at))
+			subjectName(subject), moment(s.Stuck[subject])))
 	}
 	parts = append(parts, polls(s.LastPoll, s.NextPoll, s.Paused != "", at)...)
 	if s.LastPreview > 0 {

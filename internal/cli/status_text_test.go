@@ -61,11 +61,10 @@ acme
 // shows, and that the rest goes on.
 func TestReceiveText_saysWhereItIsStuck(t *testing.T) {
 	text := receiveText(inspect.LongRunning[flow.ReceiveStatus]{State: "running", Status: &flow.ReceiveStatus{
-		Cursors:   map[string]flow.Cursor{"Subject2": {At: statusAt.Add(-time.Hour)}, "Subject3": {At: statusAt}},
-		Stuck:     map[string]time.Time{"Subject2": statusAt.Add(-time.Hour)},
-		AlsoStuck: map[string][]time.Time{"Subject2": {statusAt.Add(-time.Minute)}},
+		Cursors: map[string]flow.Cursor{"Subject2": {At: statusAt.Add(-time.Hour)}, "Subject3": {At: statusAt}},
+		Stuck:   map[string]time.Time{"Subject2": statusAt.Add(-time.Hour)},
 	}}, statusAt)
-	assert.Contains(t, text, "; STUCK as buyer at 2026-11-22 14:00:00 and 2026-11-22 14:59:00: KSeF stored more invoices at that moment than it shows of one query (10,000); those behind it are imported,")
+	assert.Contains(t, text, "; STUCK as buyer at 2026-11-22 14:00:00: KSeF stored more invoices at that moment than it shows of one query (10,000); those behind it are imported,")
 	assert.NotContains(t, text, "STUCK as third")
 }
 

@@ -101,17 +101,8 @@ type ReceiveState struct {
 
 // Behind is the position of the sweeps behind a moment where the cursor stays.
 type Behind struct {
-	At     time.Time `json:"at"`
-	Tried  time.Time `json:"tried"`            // when it was last tried to bring the moment whole
-	Passed []Moment  `json:"passed,omitempty"` // further such moments before At, which are tried then, too
-}
-
-// Moment is a time of storage that more invoices share than KSeF shows of one
-// query.
-type Moment struct {
-	At   time.Time `json:"at"`
-	End  time.Time `json:"end"`  // up to where KSeF may keep what it shows so
-	Seen int       `json:"seen"` // so many of its invoices were shown
+	At    time.Time `json:"at"`
+	Tried time.Time `json:"tried"` // when it was last tried to bring the moment whole
 }
 
 // Manifest is where the imports of a package's list stand.
@@ -163,8 +154,6 @@ type ReceiveStatus struct {
 	// Stuck is, by subject type, a time of storage that more invoices share than
 	// KSeF shows of one query: the cursor stays there.
 	Stuck map[string]time.Time `json:"stuck,omitempty"`
-	// AlsoStuck are, by subject type, further such moments behind it.
-	AlsoStuck map[string][]time.Time `json:"alsoStuck,omitempty"`
 	// Choice is how the last found invoices were brought, one by one or by an
 	// export package, and why.
 	Choice string `json:"choice,omitempty"`
