@@ -272,7 +272,7 @@ func TestReceiveInvoices_bringsASecondMomentWhileTheFirstIsStuck(t *testing.T) {
 	})
 	e.ExecuteWorkflow(flow.ReceiveInvoices, next)
 	for _, i := range k.invoices {
-		if i.at == second {
+		if i.at.Equal(second) {
 			require.Equal(t, 1, k.started[i.id], "the invoice %d", i.id)
 		}
 	}
